@@ -1,0 +1,32 @@
+/* published: the two tables of engine.db that other workers read, and how. DESIGN section 5.
+ * The engine writes them in the transaction that makes them true. */
+#pragma once
+
+#include <stdint.h>
+
+#include "engine.pb-c.h"
+#include "state_db.h"
+
+/* The migration that makes both tables; the engine lists it as its version 1.
+ *   outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, task_arn TEXT, change BLOB)
+ *   published_task(arn TEXT PRIMARY KEY, sequence INTEGER UNIQUE, facts BLOB)
+ *     facts NULL = the task is gone (tombstone, kept a day) */
+extern const char published_migration[];
+
+/* Both NULL-safe readers: open engine.db in dir for reading. -ENOENT or -EAGAIN: not yet there. */
+int published_open(const char *dir, struct state_db **ret, struct error *err);
+/* Calls fn for each outbox row with id > after, in order. message owned by fn. Returns 0 or errno;
+ * fn returns non-zero to stop. */
+int published_read_outbox(struct state_db *db, int64_t after,
+                          int (*fn)(void *arg, int64_t id, Ecs__StateChange *change), void *arg);
+/* Calls fn for each task with sequence > after, by sequence; facts NULL = gone, else owned by fn. */
+int published_read_tasks(struct state_db *db, int64_t after,
+                         void (*fn)(void *arg, int64_t sequence, const char *arn,
+                                    Ecs__TaskFacts *facts),
+                         void *arg);
+/* Writers (engine, inside its transaction). */
+int published_write_outbox(struct state_db *db, const char *task_arn,
+                           const Ecs__StateChange *change, int64_t *ret_id);
+int published_delete_outbox(struct state_db *db, int64_t id);
+int published_write_task(struct state_db *db, const char *arn, const Ecs__TaskFacts *facts_or_null,
+                         int64_t *ret_sequence);

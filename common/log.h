@@ -21,7 +21,11 @@ struct log {
         const char *value;  /* e.g. the task's id; may be NULL */
 };
 
-#define LOG_STR(k, v) ((struct log_field){.key = (k), .text = (v) != NULL ? (v) : ""})
+static inline struct log_field log_field_str(const char *key, const char *value)
+{
+        return (struct log_field){.key = key, .text = value != NULL ? value : ""};
+}
+#define LOG_STR(k, v) log_field_str(k, v)
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 #define LOG_AT(level, ctx, msg, ...)                                                               \

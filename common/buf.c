@@ -8,7 +8,7 @@
 
 #include "mem.h"
 
-static void reserve(struct buf *b, size_t more)
+void buf_reserve(struct buf *b, size_t more)
 {
         size_t needed = b->length + more + 1;
         if (needed <= b->size)
@@ -22,7 +22,7 @@ static void reserve(struct buf *b, size_t more)
 
 void buf_append(struct buf *b, const void *data, size_t length)
 {
-        reserve(b, length);
+        buf_reserve(b, length);
         if (length > 0)
                 memcpy(b->data + b->length, data, length);
         b->length += length;
@@ -64,7 +64,7 @@ void buf_clear(struct buf *b)
 
 char *buf_steal(struct buf *b)
 {
-        reserve(b, 0);
+        buf_reserve(b, 0);
         b->data[b->length] = '\0';
         char *text = b->data;
         *b = (struct buf){0};

@@ -8,6 +8,8 @@ struct buf {
         size_t length, size;
 };
 
+/* Room for more bytes behind length, which the caller may fill before raising length. */
+void buf_reserve(struct buf *b, size_t more);
 void buf_append(struct buf *b, const void *data, size_t length);
 void buf_append_str(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

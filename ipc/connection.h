@@ -49,12 +49,13 @@ struct ipc_connection_options {
         size_t max_queue;                    /* bytes not yet written before the peer is dropped;
                                                 0 = 64 MiB */
         const struct ipc_handler *handlers;  /* IPC_BODY_MAX rows, borrowed */
-        void *context;                       /* for handlers and on_close */
+        void *context;                       /* for handlers */
+        void *closed_arg;                    /* for on_close */
         const bool *ready;                   /* phase; NULL = ready */
         const struct log *log;
         /* The connection has ended (peer gone, protocol error, ipc_connection_close). Pending
          * requests have failed with -ECONNRESET before. It frees itself afterwards. */
-        void (*on_close)(void *context, struct ipc_connection *c, const char *reason);
+        void (*on_close)(void *closed_arg, struct ipc_connection *c, const char *reason);
 };
 
 /* Takes fd. Returns owned by the loop until on_close. */

@@ -1,0 +1,81 @@
+/* broker: who may talk to whom. A request for a peer that is not ready is held until it is;
+ * a request that can never be granted is refused at once. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+struct waiting_request {
+        struct waiting_request *next;
+        struct ipc_request *request;
+        unsigned asker;
+};
+
+static unsigned allowed(unsigned asker)
+{
+        if ((asker & (PEER_CTL | PEER_CTL_ROOT)) != 0)
+                return PEER_BACKEND | PEER_ENGINE | PEER_METADATA;
+        for (size_t i = 0; i < worker_row_count; i++)
+                if (worker_rows[i].peer == asker)
+                        return worker_rows[i].may_connect;
+        return 0;
+}
+
+static void grant(struct process *p, struct ipc_request *r, unsigned asker)
+{
+        int pair[2];
+        if (ipc_request_connection(r) == NULL) {
+                ipc_reply(r, NULL); /* the asker has gone meanwhile */
+                return;
+        }
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+                ipc_reply_error(r, -errno, "no socketpair");
+                return;
+        }
+        Ecs__PeerConnected connected = ECS__PEER_CONNECTED__INIT;
+        connected.peer = (char *)ipc_peer_name(asker == PEER_CTL_ROOT ? PEER_CTL : asker);
+        Ecs__Envelope event = IPC_ENVELOPE(PEER_CONNECTED, peer_connected, &connected);
+        Ecs__ConnectReply reply = ECS__CONNECT_REPLY__INIT;
+        Ecs__Envelope answer = IPC_ENVELOPE(CONNECT_REPLY, connect_reply, &reply);
+        int error = ipc_send_event_fds(p->control, &event, &pair[1], 1);
+        if (error != 0)
+                ipc_reply_error(r, error, "the peer has just ended");
+        else
+                ipc_reply_fds(r, &answer, &pair[0], 1);
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+}
+
+void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
+                    const char *peer_name)
+{
+        unsigned peer = ipc_peer_from_name(peer_name);
+        struct process *p = supervisor_find(s, peer_name);
+        if (peer == 0 || p == NULL || (allowed(asker) & peer) == 0) {
+                log_warn(NULL, "connection refused: this pair may not talk",
+                         LOG_STR("asker", ipc_peer_name(asker)), LOG_STR("peer", peer_name));
+                ipc_reply_error(r, -EACCES, "this pair may not talk");
+                return;
+        }
+        if (p->state == P_READY && p->control != NULL) {
+                grant(p, r, asker);
+                return;
+        }
+        struct waiting_request *w = mem_zalloc(sizeof *w);
+        *w = (struct waiting_request){.next = p->waiting, .request = r, .asker = asker};
+        p->waiting = w;
+}
+
+void broker_peer_ready(struct process *p)
+{
+        while (p->waiting != NULL) {
+                struct waiting_request *w = p->waiting;
+                p->waiting = w->next;
+                grant(p, w->request, w->asker);
+                free(w);
+        }
+}

@@ -1,0 +1,121 @@
+/* host_rules: one nftables table of our own, written atomically. It sends 169.254.170.2:80 to the
+ * task endpoints, keeps other hosts from loopback addresses and from the introspection port.
+ * libnftables is loaded in a short-lived child: it would cost the supervisor a megabyte.
+ * The filter stands before route_localnet is switched on. Source: host.md 2.2, 2.3. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "cleanup.h"
+#include "error.h"
+#include "mem.h"
+
+#define TABLE          "ecs_agent"
+#define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
+#define ROUTE_DEFAULT  "/proc/sys/net/ipv4/conf/default/route_localnet"
+
+/* Runs the commands in a child. 0, or negative errno with what libnftables said. */
+static int run_nft(const char *commands, struct error *err)
+{
+        int out[2];
+        char text[1024] = "";
+        if (pipe2(out, O_CLOEXEC) != 0)
+                return error_set(err, -errno, "pipe: %s", strerror(errno));
+        pid_t pid = fork();
+        if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+                struct nft_ctx *n = nft_ctx_new(NFT_CTX_DEFAULT);
+                (void)nft_ctx_buffer_error(n);
+                (void)nft_ctx_buffer_output(n);
+                int r = nft_run_cmd_from_buffer(n, commands);
+                const char *said = nft_ctx_get_error_buffer(n);
+                if (r != 0 && write(out[1], said, strlen(said)) < 0)
+                        _exit(2);
+                _exit(r != 0);
+        }
+        (void)close(out[1]);
+        cleanup_fd int in = out[0];
+        if (pid < 0)
+                return error_set(err, -errno, "fork: %s", strerror(errno));
+        ssize_t n = read(in, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        int status = 0;
+        (void)waitpid(pid, &status, 0);
+        if (status != 0)
+                return error_set(err, -EPERM, "nftables: %s",
+                                 text[0] != '\0' ? text : "not available on this host");
+        return 0;
+}
+
+static char *table_text(const struct supervisor *s)
+{
+        const struct config *c = s->config;
+        long long tmds = config_int(c, "ECS_TMDS_PORT", 51679);
+        long long introspection = config_int(c, "ECS_INTROSPECTION_PORT", 51678);
+        struct buf b = {0};
+        buf_append_str(&b, "add table inet " TABLE "\ndelete table inet " TABLE "\n"
+                           "table inet " TABLE " {\n"
+                           "  chain prerouting { type nat hook prerouting priority -105;\n");
+        buf_printf(&b, "    ip daddr 169.254.170.2 tcp dport 80 dnat ip to 127.0.0.1:%lld\n  }\n",
+                   tmds);
+        buf_append_str(&b, "  chain output { type nat hook output priority -105;\n");
+        buf_printf(&b, "    ip daddr 169.254.170.2 tcp dport 80 redirect to :%lld\n  }\n", tmds);
+        buf_append_str(&b, "  chain input { type filter hook input priority -5;\n");
+        if (!config_bool(c, "ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false))
+                buf_printf(&b,
+                           "    iifname \"docker0\" tcp dport %lld accept\n"
+                           "    iifname != \"lo\" tcp dport %lld drop\n",
+                           introspection, introspection);
+        if (!config_bool(c, "ECS_SKIP_LOCALHOST_TRAFFIC_FILTER", false))
+                buf_append_str(&b, "    ip daddr 127.0.0.0/8 ip saddr != 127.0.0.0/8"
+                                   " ct state != { related, established } ct status ! dnat drop\n");
+        buf_append_str(&b, "  }\n}\n");
+        return buf_steal(&b);
+}
+
+static int set_sysctl(const char *path, const char *value)
+{
+        cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, value, strlen(value)) < 0)
+                return -errno;
+        return 0;
+}
+
+int host_rules_apply(struct supervisor *s, struct error *err)
+{
+        if (!s->root)
+                return error_set(err, -EPERM,
+                                 "not running as root, so containers cannot reach 169.254.170.2");
+        cleanup_free char *text = table_text(s);
+        int r = run_nft(text, err);
+        if (r != 0)
+                return r;
+        r = set_sysctl(ROUTE_LOCALNET, "1");
+        if (r != 0)
+                return error_set(err, r, "%s cannot be set: %s", ROUTE_LOCALNET, strerror(-r));
+        log_info(NULL, "host rules are in place");
+        return 0;
+}
+
+void host_rules_remove(struct supervisor *s)
+{
+        char old[8] = "0";
+        struct error err = {0};
+        if (!s->root)
+                return;
+        cleanup_fd int fd = open(ROUTE_DEFAULT, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, old, sizeof old - 1) > 0)
+                (void)set_sysctl(ROUTE_LOCALNET, old);
+        if (run_nft("add table inet " TABLE "\ndelete table inet " TABLE "\n", &err) != 0)
+                log_warn(NULL, "host rules could not be removed", LOG_STR("reason", err.text));
+}

@@ -1,0 +1,204 @@
+/* process: runs the table, and holds the actions of its cells. A process's exit is seen through
+ * SIGCHLD; its control connection ends by itself and is only forgotten here. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config_table.h"
+#include "mem.h"
+#include "random.h"
+
+#define READY_TIMEOUT_MS 30000
+#define STOP_DEADLINE_MS 4000
+#define PING_EVERY_MS    5000
+#define PINGS_MISSED_MAX 6
+#define STABLE_MS        2000
+#define EXIT_TERMINAL    5
+#define EXIT_REOPEN      42
+
+const char *process_state_name(enum process_state st)
+{
+        static const char *const names[P_STATES] = {
+                [P_STOPPED] = "stopped",   [P_STARTING] = "starting", [P_READY] = "ready",
+                [P_STOPPING] = "stopping", [P_BACKOFF] = "backoff",
+        };
+        return names[st];
+}
+
+void process_event(struct process *p, enum process_event e)
+{
+        const struct process_cell *cell = &process_cells[p->state][e];
+        if (cell->next != p->state) {
+                p->state = cell->next;
+                p->since_ms = clock_now_ms();
+        }
+        cell->action(p);
+        supervisor_changed(p->supervisor);
+}
+
+static void on_timer(uv_timer_t *t)
+{
+        process_event(t->data, E_TIMER);
+}
+
+/* ---- the watchdog ---- */
+
+static void on_pong(void *arg, int status, const Ecs__Envelope *reply, int fd)
+{
+        struct process *p = arg;
+        (void)reply;
+        if (fd >= 0)
+                (void)close(fd);
+        p->ping_open = false;
+        if (status == 0)
+                p->missed = 0;
+}
+
+static void on_ping(uv_timer_t *t)
+{
+        struct process *p = t->data;
+        /* this timer fires late when our own loop was held up: then nothing is counted */
+        uint64_t lag = clock_now_ms() - uv_now(&p->supervisor->loop);
+        if (p->ping_open && lag < 1000 && ++p->missed >= PINGS_MISSED_MAX) {
+                log_error(&p->log_context, "worker does not answer, ending it");
+                (void)kill(p->pid, p->missed == PINGS_MISSED_MAX ? SIGABRT : SIGKILL);
+                return;
+        }
+        if (p->ping_open || p->control == NULL)
+                return;
+        Ecs__Ping m = ECS__PING__INIT;
+        Ecs__Envelope e = IPC_ENVELOPE(PING, ping, &m);
+        p->ping_open = true;
+        if (ipc_send_request(p->control, &e, 0, on_pong, p) != 0)
+                p->ping_open = false;
+}
+
+/* ---- actions ---- */
+
+void act_none(struct process *p)
+{
+        (void)p;
+}
+
+void act_spawn(struct process *p)
+{
+        p->missed = 0;
+        p->ping_open = false;
+        p->reached_ready = false;
+        p->wanted_again = false;
+        p->degraded = false;
+        free(p->text);
+        p->text = NULL;
+        int r = spawn_worker(p);
+        if (r != 0) {
+                log_error(&p->log_context, "cannot start worker", LOG_STR("reason", strerror(-r)));
+                p->state = P_BACKOFF;
+                act_backoff(p);
+                return;
+        }
+        (void)uv_timer_start(&p->timer, on_timer, clock_wait_ms(READY_TIMEOUT_MS), 0);
+}
+
+void act_ready(struct process *p)
+{
+        (void)uv_timer_stop(&p->timer);
+        (void)uv_timer_start(&p->ping, on_ping, clock_wait_ms(PING_EVERY_MS),
+                             clock_wait_ms(PING_EVERY_MS));
+        p->reached_ready = true;
+        p->ready_ms = clock_now_ms();
+        log_info(&p->log_context, "worker is ready", LOG_INT("pid", p->pid));
+        broker_peer_ready(p);
+}
+
+void act_stop(struct process *p)
+{
+        Ecs__Stop m = ECS__STOP__INIT;
+        m.deadline_ms = STOP_DEADLINE_MS - 500;
+        Ecs__Envelope e = IPC_ENVELOPE(STOP, stop, &m);
+        p->wanted_again = false;
+        (void)uv_timer_stop(&p->ping);
+        (void)uv_timer_start(&p->timer, on_timer, STOP_DEADLINE_MS, 0);
+        if (p->control == NULL || ipc_send_event(p->control, &e) != 0)
+                (void)kill(p->pid, SIGKILL);
+}
+
+void act_stop_then_start(struct process *p)
+{
+        act_stop(p);
+        p->wanted_again = true;
+}
+
+void act_kill(struct process *p)
+{
+        log_warn(&p->log_context, "worker took too long, ending it hard", LOG_INT("pid", p->pid));
+        (void)kill(p->pid, SIGKILL);
+}
+
+void act_cancel(struct process *p)
+{
+        (void)uv_timer_stop(&p->timer);
+}
+
+void act_exited(struct process *p)
+{
+        (void)uv_timer_stop(&p->timer);
+        if (p->wanted_again && !p->supervisor->stopping)
+                process_event(p, E_START);
+}
+
+/* The first death after a stable time costs nothing; dying again soon costs more and more. */
+void act_backoff(struct process *p)
+{
+        uint64_t lived = p->reached_ready ? clock_now_ms() - p->ready_ms : 0;
+        uint32_t wait = 0;
+        (void)uv_timer_stop(&p->ping);
+        if (p->reached_ready && lived >= STABLE_MS)
+                backoff_reset(&p->backoff);
+        else
+                wait = backoff_next(&p->backoff, random_unit());
+        p->restarts++;
+        (void)uv_timer_start(&p->timer, on_timer, clock_wait_ms(wait), 0);
+}
+
+/* ---- deaths ---- */
+
+static void describe_exit(struct process *p, int status)
+{
+        if (WIFSIGNALED(status))
+                (void)snprintf(p->last_exit, sizeof p->last_exit, "signal %d", WTERMSIG(status));
+        else
+                (void)snprintf(p->last_exit, sizeof p->last_exit, "exit %d", WEXITSTATUS(status));
+}
+
+static void exited(struct process *p, int status)
+{
+        struct supervisor *s = p->supervisor;
+        bool wanted = p->state == P_STOPPING;
+        describe_exit(p, status);
+        if (p->control != NULL)
+                ipc_connection_close(p->control, "worker exited");
+        p->control = NULL;
+        p->pid = 0;
+        if (!wanted)
+                log_warn(&p->log_context, "worker ended", LOG_STR("how", p->last_exit));
+        if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_TERMINAL && !s->stopping)
+                supervisor_stop(s, EXIT_TERMINAL);
+        process_event(p, E_EXITED);
+}
+
+void process_reap(struct supervisor *s)
+{
+        for (size_t i = 0; i < s->process_count; i++) {
+                struct process *p = &s->processes[i];
+                int status;
+                if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid)
+                        exited(p, status);
+        }
+}

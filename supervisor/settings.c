@@ -1,0 +1,230 @@
+/* settings: configuration sources, directories and users, and the key pairs of local mode.
+ * Everything is decided here once; workers are sent their share. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "config_parse.h"
+#include "error.h"
+#include "mem.h"
+#include "random.h"
+
+#define FALLBACK_ID 61184
+
+extern char **environ;
+
+static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, bool owned,
+                    struct error *err)
+{
+        cleanup_free char *copy = mem_strdup(path);
+        for (char *p = copy + 1; *p != '\0'; p++)
+                if (*p == '/') {
+                        *p = '\0';
+                        (void)mkdir(copy, 0755);
+                        *p = '/';
+                }
+        if (mkdir(copy, mode) != 0 && errno != EEXIST)
+                return error_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
+        if (owned && (chown(copy, uid, gid) != 0 || chmod(copy, mode) != 0))
+                return error_set(err, -errno, "cannot set the owner of %s: %s", path,
+                                 strerror(errno));
+        return 0;
+}
+
+static gid_t group_or(struct supervisor *s, const char *name, gid_t fallback)
+{
+        const struct group *g = getgrnam(name);
+        if (g != NULL)
+                return g->gr_gid;
+        if (s->root)
+                supervisor_notice(s, mem_printf("group %s does not exist, using the number %u",
+                                                name, (unsigned)fallback));
+        return fallback;
+}
+
+static void find_users(struct supervisor *s)
+{
+        bool missing = false;
+        s->state_gid = group_or(s, "ecs-state", FALLBACK_ID + 14);
+        s->operators_gid = group_or(s, "ecs-operators", 0);
+        for (size_t i = 0; i < s->process_count; i++) {
+                struct process *p = &s->processes[i];
+                const struct passwd *u = getpwnam(p->row->exec);
+                p->uid = u != NULL ? u->pw_uid : (uid_t)(FALLBACK_ID + i);
+                p->gid = u != NULL ? u->pw_gid : (gid_t)(FALLBACK_ID + i);
+                missing = missing || u == NULL;
+        }
+        if (missing && s->root)
+                supervisor_notice(s, mem_printf("users of the workers do not exist, using the "
+                                                "numbers from %d on",
+                                                FALLBACK_ID));
+}
+
+/* One directory a worker, so that none may write where another does; readers share a group. */
+static int make_dirs(struct supervisor *s, struct error *err)
+{
+        int r = make_dir(s->data_dir, 0755, 0, 0, false, err);
+        if (r == 0)
+                r = make_dir(s->run_dir, 0755, 0, 0, false, err);
+        for (size_t i = 0; r == 0 && i < s->process_count; i++) {
+                const struct process *p = &s->processes[i];
+                cleanup_free char *dir = mem_printf("%s/%s", s->data_dir, p->row->name);
+                /* people in ecs-operators pass through local/ to its credentials file */
+                r = make_dir(dir, p->row->local_only ? 02751 : 02750, p->uid, s->state_gid, s->root, err);
+        }
+        return r;
+}
+
+/* ---- local mode ---- */
+
+static void random_key(const char *prefix, char *id, char *secret)
+{
+        static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        static const char all[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+";
+        unsigned char bytes[56];
+        random_bytes(bytes, sizeof bytes);
+        (void)strcpy(id, prefix);
+        for (size_t i = 0; i < 16; i++)
+                id[4 + i] = letters[bytes[i] % 32];
+        id[20] = '\0';
+        for (size_t i = 0; i < 40; i++)
+                secret[i] = all[bytes[16 + i] % 64];
+        secret[40] = '\0';
+}
+
+static int read_pair(const char *text, const char *profile, char id[64], char secret[64])
+{
+        cleanup_free char *head = mem_printf("[%s]", profile);
+        const char *p = strstr(text, head);
+        if (p == NULL || sscanf(p + strlen(head), " aws_access_key_id = %63s"
+                                                  " aws_secret_access_key = %63s",
+                                id, secret) != 2)
+                return -EINVAL;
+        return 0;
+}
+
+static int write_pairs(struct supervisor *s, const char *path, struct error *err)
+{
+        char id[2][64], secret[2][64];
+        cleanup_free char *temporary = mem_printf("%s.new", path);
+        random_key("AKIA", id[0], secret[0]);
+        random_key("AKIA", id[1], secret[1]);
+        cleanup_free char *text = mem_printf(
+                "# key pairs of the local control plane; [default] is for people and programs\n"
+                "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n"
+                "[agent]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+                id[0], secret[0], id[1], secret[1]);
+        cleanup_fd int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+        if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) != 0 ||
+            fchmod(fd, 0640) != 0 || (s->root && fchown(fd, 0, s->operators_gid) != 0) ||
+            rename(temporary, path) != 0)
+                return error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+        explicit_bzero(text, strlen(text));
+        return 0;
+}
+
+static int load_pairs(struct supervisor *s, struct error *err)
+{
+        char id[64], secret[64], text[2048] = "";
+        cleanup_free char *dir = mem_printf("%s/local", s->data_dir);
+        cleanup_free char *path = mem_printf("%s/credentials", dir);
+        if (access(path, F_OK) != 0) {
+                int r = write_pairs(s, path, err);
+                if (r != 0)
+                        return r;
+        }
+        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+                return error_set(err, -EIO, "cannot read %s", path);
+        static const struct {
+                const char *profile, *names[4];
+        } uses[] = {
+                {"default", {"ECS_LOCAL_USER_KEY_ID", "ECS_LOCAL_USER_SECRET", NULL, NULL}},
+                {"agent",
+                 {"ECS_LOCAL_AGENT_KEY_ID", "ECS_LOCAL_AGENT_SECRET", "AWS_ACCESS_KEY_ID",
+                  "AWS_SECRET_ACCESS_KEY"}},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(uses); i++) {
+                if (read_pair(text, uses[i].profile, id, secret) != 0)
+                        return error_set(err, -EINVAL,
+                                         "%s has no key pair for [%s]; remove the file to have it "
+                                         "made anew",
+                                         path, uses[i].profile);
+                for (size_t k = 0; k < 4 && uses[i].names[k] != NULL; k++)
+                        config_set(s->config, uses[i].names[k], k % 2 == 0 ? id : secret);
+        }
+        explicit_bzero(text, sizeof text);
+        explicit_bzero(secret, sizeof secret);
+        return 0;
+}
+
+static int local_settings(struct supervisor *s, struct error *err)
+{
+        cleanup_free char *host =
+                mem_printf("http://127.0.0.1:%lld",
+                           (long long)config_int(s->config, "ECS_LOCAL_PORT", 51670));
+        cleanup_free char *faults = mem_printf("%s/local-faults.sock", s->run_dir);
+        config_set(s->config, "ECS_BACKEND_HOST", host);
+        config_set(s->config, "ECS_LOCAL_FAULT_SOCKET", faults);
+        config_set(s->config, "AWS_SESSION_TOKEN", "");
+        if (*config_text(s->config, "ECS_CLUSTER", "") == '\0')
+                config_set(s->config, "ECS_CLUSTER", "default");
+        if (*config_text(s->config, "AWS_DEFAULT_REGION", "") == '\0')
+                config_set(s->config, "AWS_DEFAULT_REGION", "us-east-1");
+        config_set(s->config, "AWS_EC2_METADATA_DISABLED", "true");
+        return load_pairs(s, err);
+}
+
+/* ---- all ---- */
+
+static int load_config(struct supervisor *s, struct error *err)
+{
+        static const char *const system_files[] = {"/var/lib/ecs/ecs.config",
+                                                   "/etc/ecs/ecs.config", NULL};
+        const char *given[] = {s->options.config_file, NULL};
+        struct config_warnings warnings = {0};
+        const struct config_sources sources = {
+                .environment = environ,
+                .files = s->options.config_file != NULL ? given : system_files};
+        if (s->options.config_file != NULL && access(s->options.config_file, R_OK) != 0)
+                return error_set(err, -errno, "cannot read %s: %s", s->options.config_file,
+                                 strerror(errno));
+        s->config = config_new();
+        int r = config_load(&sources, s->config, &warnings, err);
+        if (s->options.run_dir != NULL)
+                config_set(s->config, "ECS_RUN_DIR", s->options.run_dir);
+        if (r == 0)
+                r = log_writer_open(s);
+        for (size_t i = 0; i < warnings.count; i++)
+                log_warn(NULL, "configuration", LOG_STR("text", warnings.texts[i]));
+        config_warnings_clear(&warnings);
+        return r;
+}
+
+int settings_load(struct supervisor *s, struct error *err)
+{
+        int r = load_config(s, err);
+        if (r != 0)
+                return r;
+        s->data_dir = mem_strdup(config_text(s->config, "ECS_DATADIR", "/var/lib/ecs/data"));
+        s->run_dir = mem_strdup(config_text(s->config, "ECS_RUN_DIR", "/run/ecs-agent"));
+        find_users(s);
+        r = make_dirs(s, err);
+        if (r == 0 && s->options.local)
+                r = local_settings(s, err);
+        if (r != 0)
+                return r;
+        s->region = mem_strdup(config_text(s->config, "AWS_DEFAULT_REGION", ""));
+        config_set(s->config, "REGION", s->region);
+        return 0;
+}

@@ -1,0 +1,274 @@
+/* supervisor: start, stop, and the answers to "is it up?". Order of start: settings, control
+ * socket, listeners, host rules, workers. Order of stop: backend first, so that nothing new comes
+ * in while the others finish; then all at once; then the rules. */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "error.h"
+#include "mem.h"
+
+#define STOP_ALL_MS 9000
+
+struct process *supervisor_find(struct supervisor *s, const char *name)
+{
+        for (size_t i = 0; i < s->process_count; i++)
+                if (strcmp(s->processes[i].row->name, name) == 0)
+                        return &s->processes[i];
+        return NULL;
+}
+
+void supervisor_notice(struct supervisor *s, char *text)
+{
+        log_warn(NULL, "notice", LOG_STR("text", text));
+        if (s->notice_count < ARRAY_SIZE(s->notices))
+                s->notices[s->notice_count++] = text;
+        else
+                free(text);
+}
+
+/* ---- what systemd is told ---- */
+
+static void notify(struct supervisor *s)
+{
+        bool all_ready = true;
+        const char *degraded = NULL;
+        for (size_t i = 0; i < s->process_count; i++) {
+                const struct process *p = &s->processes[i];
+                all_ready = all_ready && p->state == P_READY;
+                if (p->degraded && p->text != NULL)
+                        degraded = p->text;
+        }
+        if (s->stopping)
+                return;
+        (void)sd_notifyf(0, "STATUS=%s%s",
+                         degraded != NULL ? "degraded: "
+                         : all_ready      ? "running"
+                                          : "workers are starting",
+                         degraded != NULL ? degraded : "");
+        if (all_ready && !s->announced) {
+                s->announced = true;
+                (void)sd_notify(0, "READY=1");
+                log_info(NULL, "all workers are ready",
+                         LOG_INT("after_ms", clock_now_ms() - s->started_ms));
+        }
+}
+
+static void finish_if_quiet(struct supervisor *s)
+{
+        for (size_t i = 0; i < s->process_count; i++)
+                if (s->processes[i].state != P_STOPPED)
+                        return;
+        uv_stop(&s->loop);
+}
+
+void supervisor_changed(struct supervisor *s)
+{
+        notify(s);
+        control_changed(s);
+        if (s->stopping)
+                finish_if_quiet(s);
+}
+
+/* ---- stop ---- */
+
+static void on_stop_timer(uv_timer_t *t)
+{
+        struct supervisor *s = t->data;
+        log_error(NULL, "workers did not stop in time, ending them");
+        for (size_t i = 0; i < s->process_count; i++)
+                if (s->processes[i].pid > 0)
+                        (void)kill(s->processes[i].pid, SIGKILL);
+        uv_stop(&s->loop);
+}
+
+void supervisor_stop(struct supervisor *s, int exit_code)
+{
+        if (s->stopping)
+                return;
+        s->stopping = true;
+        s->exit_code = exit_code;
+        (void)sd_notify(0, "STOPPING=1");
+        log_info(NULL, "stopping; containers keep running");
+        (void)uv_timer_start(&s->stop_timer, on_stop_timer, STOP_ALL_MS, 0);
+        for (size_t i = s->process_count; i-- > 0;)
+                process_event(&s->processes[i], E_STOP);
+        finish_if_quiet(s);
+}
+
+/* ---- signals ---- */
+
+static void on_child(uv_signal_t *h, int number)
+{
+        (void)number;
+        process_reap(h->data);
+}
+
+static void on_term(uv_signal_t *h, int number)
+{
+        log_info(NULL, "signal received", LOG_INT("signal", number));
+        supervisor_stop(h->data, 0);
+}
+
+static void on_usr1(uv_signal_t *h, int number)
+{
+        struct supervisor *s = h->data;
+        (void)number;
+        for (size_t i = 0; i < s->process_count; i++)
+                log_info(&s->processes[i].log_context, "state",
+                         LOG_STR("state", process_state_name(s->processes[i].state)),
+                         LOG_INT("pid", s->processes[i].pid),
+                         LOG_INT("restarts", s->processes[i].restarts));
+}
+
+static void open_signals(struct supervisor *s)
+{
+        static const struct {
+                int number;
+                uv_signal_cb fn;
+        } wanted[] = {{SIGCHLD, on_child}, {SIGTERM, on_term}, {SIGINT, on_term},
+                      {SIGUSR1, on_usr1}};
+        for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+                (void)uv_signal_init(&s->loop, &s->signals[i]);
+                s->signals[i].data = s;
+                (void)uv_signal_start(&s->signals[i], wanted[i].fn, wanted[i].number);
+        }
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- start ---- */
+
+/* Beside the supervisor's own binary, else in the libexec folder of the same prefix. */
+static int open_binary(const char *name)
+{
+        char self[4096];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+        if (n <= 0)
+                return -errno;
+        self[n] = '\0';
+        *strrchr(self, '/') = '\0';
+        static const char *const places[] = {"%s/%s", "%s/../libexec/ecs-agent/%s",
+                                             "%s/../lib/ecs-agent/%s"};
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                char path[8192];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                (void)snprintf(path, sizeof path, places[i], self, name);
+#pragma GCC diagnostic pop
+                int fd = open(path, O_PATH | O_CLOEXEC);
+                if (fd >= 0)
+                        return fd;
+        }
+        return -ENOENT;
+}
+
+static int make_processes(struct supervisor *s, struct error *err)
+{
+        s->processes = mem_zalloc(worker_row_count * sizeof *s->processes);
+        for (size_t i = 0; i < worker_row_count; i++) {
+                const struct worker_row *row = &worker_rows[i];
+                if (row->local_only && !s->options.local)
+                        continue;
+                struct process *p = &s->processes[s->process_count++];
+                *p = (struct process){
+                        .supervisor = s,
+                        .row = row,
+                        .backoff = {.min_ms = 100, .max_ms = 30000, .jitter = 0.2, .multiple = 2},
+                        .log_context = {.key = "process", .value = row->name},
+                        .exec_fd = open_binary(row->exec)};
+                if (p->exec_fd < 0)
+                        return error_set(err, -ENOENT,
+                                         "%s is neither beside ecs-supervisor nor in "
+                                         "libexec/ecs-agent: install the package again",
+                                         row->exec);
+                (void)uv_timer_init(&s->loop, &p->timer);
+                (void)uv_timer_init(&s->loop, &p->ping);
+                p->timer.data = p->ping.data = p;
+        }
+        return 0;
+}
+
+static int start(struct supervisor *s, struct error *err)
+{
+        int r = make_processes(s, err);
+        if (r == 0)
+                r = settings_load(s, err);
+        if (r == 0)
+                r = control_open(s, err);
+        if (r != 0)
+                return r;
+        listeners_open(s);
+        r = host_rules_apply(s, err);
+        if (r != 0) {
+                supervisor_notice(s, mem_printf("host rules are missing: %s", err->text));
+                r = 0;
+        }
+        for (size_t i = 0; i < s->process_count; i++)
+                process_event(&s->processes[i], E_START);
+        return r;
+}
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+        (void)arg;
+        if (!uv_is_closing(h))
+                uv_close(h, NULL);
+}
+
+static void release(struct supervisor *s)
+{
+        control_close(s);
+        for (size_t i = 0; i < s->process_count; i++) {
+                struct process *p = &s->processes[i];
+                if (p->control != NULL)
+                        ipc_connection_close(p->control, "supervisor stops");
+                (void)close(p->exec_fd);
+                free(p->text);
+        }
+        for (int turn = 0; turn < 5; turn++)
+                (void)uv_run(&s->loop, UV_RUN_NOWAIT);
+        log_writer_close(s);
+        uv_walk(&s->loop, close_handle, NULL);
+        (void)uv_run(&s->loop, UV_RUN_NOWAIT);
+        for (size_t i = 0; i < s->notice_count; i++)
+                free(s->notices[i]);
+        config_free(s->config);
+        free(s->processes);
+        free(s->data_dir);
+        free(s->run_dir);
+        free(s->region);
+}
+
+int supervisor_run(const struct supervisor_options *o)
+{
+        struct supervisor s = {.options = *o, .root = geteuid() == 0};
+        struct error err = {0};
+        s.started_ms = clock_now_ms();
+        for (size_t i = 0; i < LISTENERS; i++)
+                s.listeners[i] = -1;
+        clock_set_scale(o->time_scale);
+        (void)uv_loop_init(&s.loop);
+        (void)uv_timer_init(&s.loop, &s.stop_timer);
+        s.stop_timer.data = &s;
+        open_signals(&s);
+        if (start(&s, &err) != 0) {
+                log_crit(NULL, "cannot start", LOG_STR("reason", err.text));
+                s.exit_code = 1;
+        } else {
+                (void)uv_run(&s.loop, UV_RUN_DEFAULT);
+                host_rules_remove(&s);
+                log_info(NULL, "stopped", LOG_INT("exit_code", s.exit_code));
+        }
+        release(&s);
+        return s.exit_code;
+}

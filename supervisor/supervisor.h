@@ -1,0 +1,160 @@
+/* supervisor: the one state struct of ecs-supervisor, and what its files offer each other.
+ * It owns configuration, listeners, worker processes, the control socket and the log. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "backoff.h"
+#include "config.h"
+#include "connection.h"
+#include "log.h"
+
+struct error;
+struct supervisor;
+
+/* ---- workers: the rows, and the processes made from them ---- */
+
+enum listener_bits { LISTEN_TMDS = 1, LISTEN_INTROSPECTION = 2, LISTEN_LOCAL = 4 };
+#define LISTENERS 3
+
+struct worker_row {
+        const char *name, *exec;
+        unsigned peer;         /* its own bit of enum ipc_peer */
+        unsigned may_connect;  /* peers it may ask for */
+        unsigned listens;      /* enum listener_bits */
+        unsigned recipient;    /* its bit of enum config_recipient */
+        bool local_only;       /* runs in local mode only */
+        bool docker;           /* joins the group of Docker's socket */
+};
+extern const struct worker_row worker_rows[];
+extern const size_t worker_row_count;
+
+enum process_state { P_STOPPED, P_STARTING, P_READY, P_STOPPING, P_BACKOFF, P_STATES };
+enum process_event { E_START, E_READY, E_EXITED, E_STOP, E_RESTART, E_TIMER, E_EVENTS };
+
+struct process {
+        struct supervisor *supervisor;
+        const struct worker_row *row;
+        enum process_state state;
+        uint64_t since_ms;            /* in this state, clock_now_ms */
+        pid_t pid;
+        unsigned restarts;
+        bool wanted_again;            /* start again once it has exited */
+        bool reached_ready;
+        uint64_t ready_ms;
+        struct backoff backoff;
+        uv_timer_t timer;             /* backoff, ready time-out, kill after the stop deadline */
+        uv_timer_t ping;
+        unsigned missed;
+        bool ping_open;
+        struct ipc_connection *control;
+        struct log_source *log, *error_log;
+        int exec_fd;                  /* O_PATH of the binary */
+        uid_t uid;
+        gid_t gid;
+        bool degraded;
+        char *text;                   /* of WorkerState */
+        char last_exit[32];
+        struct waiting_request *waiting;  /* Connect and Ctl requests held for a state */
+        struct log log_context;
+};
+
+/* process.c: runs the state machine of lifecycle_table.c. */
+void process_event(struct process *p, enum process_event e);
+void process_reap(struct supervisor *s);
+const char *process_state_name(enum process_state st);
+
+/* lifecycle_table.c */
+typedef void (*process_action_fn)(struct process *p);
+struct process_cell {
+        process_action_fn action;
+        enum process_state next;
+};
+extern const struct process_cell process_cells[P_STATES][E_EVENTS];
+/* The actions, in process_actions.c. */
+void act_none(struct process *p);
+void act_spawn(struct process *p);
+void act_ready(struct process *p);
+void act_stop(struct process *p);
+void act_kill(struct process *p);
+void act_backoff(struct process *p);
+void act_exited(struct process *p);
+void act_stop_then_start(struct process *p);
+void act_cancel(struct process *p);
+
+/* spawn.c: fork, descriptors, exec. 0 or negative errno. */
+int spawn_worker(struct process *p);
+
+/* broker.c: connections between workers. */
+void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
+                    const char *peer_name);
+void broker_peer_ready(struct process *p);
+
+/* ---- log ---- */
+
+struct log_source;
+/* Reads records (SEQPACKET) or raw lines (stream) of a worker. Takes fd. */
+struct log_source *log_source_new(struct supervisor *s, const char *worker, int fd, bool records);
+void log_source_close(struct log_source *l);
+int log_writer_open(struct supervisor *s);
+void log_writer_close(struct supervisor *s);
+
+/* ---- the rest ---- */
+
+struct supervisor_options {
+        const char *config_file, *run_dir;
+        bool local;
+        bool insecure;
+        const char *log_level;
+        unsigned time_scale;
+};
+
+struct supervisor {
+        struct supervisor_options options;
+        uv_loop_t loop;
+        struct config *config;
+        char *data_dir, *run_dir, *region;
+        struct process *processes;
+        size_t process_count;
+        int listeners[LISTENERS];
+        uv_timer_t listen_retry[LISTENERS];
+        struct log_writer *writer;
+        struct control_socket *control;
+        uv_signal_t signals[4];
+        uv_timer_t stop_timer;
+        uint64_t started_ms;
+        bool stopping;
+        int exit_code;
+        bool root;
+        gid_t state_gid, operators_gid;
+        char *notices[16];
+        size_t notice_count;
+        bool announced;
+};
+
+int supervisor_run(const struct supervisor_options *o);
+void supervisor_stop(struct supervisor *s, int exit_code);
+/* A sentence of `ecsctl status`: logged once as a warning. Takes text. */
+void supervisor_notice(struct supervisor *s, char *text);
+struct process *supervisor_find(struct supervisor *s, const char *name);
+/* Called on every state change: sd_notify and held requests. */
+void supervisor_changed(struct supervisor *s);
+
+/* settings.c */
+int settings_load(struct supervisor *s, struct error *err);
+/* listeners.c */
+void listeners_open(struct supervisor *s);
+extern const char *const listener_names[LISTENERS];
+/* control.c */
+int control_open(struct supervisor *s, struct error *err);
+void control_close(struct supervisor *s);
+void control_changed(struct supervisor *s);
+/* inventory.c */
+void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+/* privileged/host_rules.c: in a short-lived child. */
+int host_rules_apply(struct supervisor *s, struct error *err);
+void host_rules_remove(struct supervisor *s);

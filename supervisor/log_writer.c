@@ -272,8 +272,8 @@ static void take_stderr(struct log_source *l, const char *data, size_t length)
                         continue;
                 }
                 if (l->line.length > 0)
-                        log_error(&(struct log){.key = "from", .value = l->worker},
-                                  "output of the worker", LOG_STR("text", l->line.data));
+                        log_error(NULL, "output of the worker", LOG_STR("from", l->worker),
+                                  LOG_STR("text", l->line.data));
                 l->line.length = 0;
         }
 }

@@ -14,7 +14,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
-#include "config_table.h"
+#include "config_parse.h"
 #include "error.h"
 #include "frame.h"
 #include "mem.h"

@@ -1,0 +1,269 @@
+/* engine: start, commit, progress. A task changes in memory, is settled, stored with the events it
+ * causes in one transaction, announced, and only then acted on. */
+#include "engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "error.h"
+#include "mem.h"
+#include "published.h"
+#include "task_db.h"
+
+#define STORE_RETRY_MS 1000
+
+struct task *engine_find_task(struct engine *e, const char *arn)
+{
+        for (struct task *t = e->tasks; t != NULL; t = t->next)
+                if (strcmp(t->spec->arn, arn) == 0)
+                        return t;
+        return NULL;
+}
+
+void engine_add_task(struct engine *e, struct task *t)
+{
+        struct task **at = &e->tasks;
+        while (*at != NULL)
+                at = &(*at)->next;
+        *at = t;
+}
+
+/* ---- storing ---- */
+
+int engine_store(struct engine *e, struct task *t, bool is_new)
+{
+        int64_t number;
+        cleanup_free char *waiting = task_waiting_for(t, e->metadata_peers > 0);
+        if (strcmp(waiting, t->facts->waiting_for) != 0) {
+                text_set(&t->facts->waiting_for, waiting);
+                t->dirty = true;
+        }
+        Ecs__StateChange *change = task_report(t);
+        if (!t->dirty && change == NULL)
+                return 0;
+        int r = state_db_begin(e->db);
+        if (r == 0 && change != NULL)
+                r = published_write_outbox(e->db, t->spec->arn, change, &number);
+        if (r == 0)
+                r = task_db_store(e->db, t, is_new, &number);
+        if (r == 0)
+                r = state_db_commit(e->db);
+        else
+                state_db_rollback(e->db);
+        state_change_free(change);
+        if (r != 0) {
+                log_error(&t->log, "state cannot be stored, nothing is done until it can",
+                          LOG_STR("reason", strerror(-r)));
+                worker_state(e->worker, true, "state cannot be stored: check the disk");
+                return r;
+        }
+        t->dirty = false;
+        return 0;
+}
+
+void engine_announce(struct engine *e)
+{
+        Ecs__TasksChanged tasks = ECS__TASKS_CHANGED__INIT;
+        Ecs__Envelope to_metadata = IPC_ENVELOPE(TASKS_CHANGED, tasks_changed, &tasks);
+        worker_broadcast(e->worker, PEER_METADATA | PEER_CTL, &to_metadata);
+        Ecs__OutboxChanged outbox = ECS__OUTBOX_CHANGED__INIT;
+        Ecs__Envelope to_backend = IPC_ENVELOPE(OUTBOX_CHANGED, outbox_changed, &outbox);
+        worker_broadcast(e->worker, PEER_BACKEND, &to_backend);
+}
+
+void engine_commit(struct engine *e, struct task *t)
+{
+        enum status before = t->known;
+        task_settle(t, clock_wall_ms());
+        if (engine_store(e, t, false) != 0) {
+                /* a crash-only program: the state on disk is the truth, so start from it again */
+                worker_exit(e->worker, 1);
+                return;
+        }
+        engine_announce(e);
+        if (t->known != before)
+                log_info(&t->log, "task changed", LOG_STR("from", status_name(before)),
+                         LOG_STR("to", status_name(t->known)));
+        engine_progress(e, t);
+}
+
+/* ---- progress ---- */
+
+static void on_wake(uv_timer_t *timer)
+{
+        struct engine *e = timer->data;
+        uint64_t now = clock_now_ms(), soonest = sweep(e);
+        for (struct task *t = e->tasks, *next; t != NULL; t = next) {
+                next = t->next;
+                for (size_t i = 0; i < t->container_count; i++) {
+                        struct container *c = &t->containers[i];
+                        if (c->retry_at_ms == 0)
+                                continue;
+                        if (c->retry_at_ms <= now) {
+                                c->retry_at_ms = 0;
+                                engine_progress(e, t);
+                        } else if (soonest == 0 || c->retry_at_ms - now < soonest) {
+                                soonest = c->retry_at_ms - now;
+                        }
+                }
+        }
+        if (soonest > 0 && !e->stopping &&
+            (!uv_is_active((uv_handle_t *)&e->wake) || uv_timer_get_due_in(&e->wake) > soonest))
+                (void)uv_timer_start(&e->wake, on_wake, soonest, 0);
+}
+
+void engine_wake(struct engine *e)
+{
+        if (!e->stopping)
+                (void)uv_timer_start(&e->wake, on_wake, 0, 0);
+}
+
+void engine_progress(struct engine *e, struct task *t)
+{
+        bool waits = t->stopped_ms != 0;
+        if (e->stopping || !docker_is_up(e->docker))
+                return;
+        for (size_t i = 0; i < t->container_count; i++) {
+                struct container *c = &t->containers[i];
+                if (c->retry_at_ms != 0) {
+                        waits = true;
+                        continue;
+                }
+                if (c->look_again && c->step == STEP_NONE) {
+                        c->look_again = false;
+                        step_inspect(e, c);
+                        continue;
+                }
+                enum step step = container_next_step(c, e->metadata_peers > 0);
+                if (step != STEP_NONE)
+                        step_start(e, c, step);
+        }
+        if (waits)
+                engine_wake(e);
+}
+
+/* ---- Docker ---- */
+
+static void on_docker_up(void *arg)
+{
+        struct engine *e = arg;
+        log_info(e->log, "docker answers", LOG_STR("version", docker_version(e->docker)),
+                 LOG_STR("api", docker_api_version(e->docker)));
+        worker_state(e->worker, false, "");
+        engine_answer_inventories(e);
+        reconcile(e);
+}
+
+static void on_docker_down(void *arg, const char *reason)
+{
+        struct engine *e = arg;
+        cleanup_free char *text =
+                mem_printf("docker unreachable at %s: %s",
+                           config_text(e->config, "DOCKER_HOST", ""), reason);
+        log_warn(e->log, "docker does not answer, trying again", LOG_STR("reason", reason));
+        worker_state(e->worker, true, text);
+}
+
+static void on_docker_event(void *arg, const json_t *event)
+{
+        reconcile_event(arg, event);
+}
+
+/* ---- peers ---- */
+
+void engine_peer_up(void *state, struct ipc_connection *c, unsigned peer)
+{
+        struct engine *e = state;
+        (void)c;
+        if (peer != PEER_METADATA)
+                return;
+        e->metadata_peers++;
+        for (struct task *t = e->tasks, *next; t != NULL; t = next) {
+                next = t->next;
+                engine_progress(e, t);
+        }
+}
+
+void engine_peer_down(void *state, struct ipc_connection *c, unsigned peer)
+{
+        struct engine *e = state;
+        (void)c;
+        if (peer == PEER_METADATA && e->metadata_peers > 0)
+                e->metadata_peers--;
+        for (size_t i = 0; i < e->inventory_count; i++)
+                if (ipc_request_connection(e->inventories[i]) == NULL) {
+                        ipc_reply(e->inventories[i], NULL);
+                        e->inventories[i--] = e->inventories[--e->inventory_count];
+                }
+}
+
+/* ---- life ---- */
+
+static void take_task(void *arg, struct task *t)
+{
+        engine_add_task(arg, t);
+}
+
+static int open_db(struct engine *e, struct error *err)
+{
+        cleanup_free char *dir = mem_printf("%s/engine", worker_data_dir(e->worker));
+        int r = task_db_open(dir, e->log, &e->db, err);
+        if (r < 0)
+                return r;
+        r = task_db_load(e->db, e->log, take_task, e);
+        return r < 0 ? error_set(err, r, "engine.db holds what cannot be read: %s", strerror(-r))
+                     : 0;
+}
+
+int engine_start(struct worker *w, void **ret_state, struct error *err)
+{
+        struct engine *e = mem_zalloc(sizeof *e);
+        e->worker = w;
+        e->log = worker_log(w);
+        e->config = worker_config(w);
+        int r = open_db(e, err);
+        if (r < 0) {
+                free(e);
+                return r;
+        }
+        port_range_init(&e->ports, config_find(e->config, "ECS_DYNAMIC_HOST_PORT_RANGE"));
+        (void)uv_timer_init(worker_loop(w), &e->wake);
+        e->wake.data = e;
+        const struct docker_callbacks cb = {on_docker_up, on_docker_down, on_docker_event, e};
+        e->docker = docker_new(worker_loop(w),
+                               config_text(e->config, "DOCKER_HOST", "unix:///var/run/docker.sock"),
+                               &cb, e->log);
+        *ret_state = e;
+        worker_ready(w);
+        return 0;
+}
+
+void engine_stop(struct worker *w, void *state, uint32_t deadline_ms)
+{
+        struct engine *e = state;
+        (void)deadline_ms;
+        e->stopping = true;
+        worker_stopped(w);
+}
+
+void engine_destroy(void *state)
+{
+        struct engine *e = state;
+        e->stopping = true;
+        docker_close(e->docker);
+        uv_close((uv_handle_t *)&e->wake, NULL);
+        for (size_t i = 0; i < e->inventory_count; i++)
+                ipc_reply(e->inventories[i], NULL);
+        while (e->tasks != NULL) {
+                struct task *t = e->tasks;
+                e->tasks = t->next;
+                task_free(t);
+        }
+        state_db_close(e->db);
+        uv_run(worker_loop(e->worker), UV_RUN_NOWAIT);
+        free(e);
+}

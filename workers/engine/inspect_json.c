@@ -1,0 +1,289 @@
+/* inspect_json: tolerant of what is missing: older and newer daemons differ. */
+#include "inspect_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "mem.h"
+
+#define ZERO_TIME "0001-01-01T00:00:00Z"
+
+static const char *text(const json_t *o, const char *key)
+{
+        const char *t = json_string_value(json_object_get(o, key));
+        return t != NULL ? t : "";
+}
+
+static const char *time_text(const json_t *o, const char *key)
+{
+        const char *t = text(o, key);
+        return strcmp(t, ZERO_TIME) == 0 ? "" : t;
+}
+
+enum container_event inspect_json_state(const json_t *inspect)
+{
+        const json_t *s = json_object_get(inspect, "State");
+        if (json_is_true(json_object_get(s, "Running")) &&
+            !json_is_true(json_object_get(s, "Dead")))
+                return EV_RUNNING;
+        if (*time_text(s, "StartedAt") == '\0' && *text(s, "Error") == '\0' &&
+            !json_is_true(json_object_get(s, "Dead")))
+                return EV_CREATED;
+        return EV_EXITED;
+}
+
+char *inspect_json_reason(const json_t *inspect)
+{
+        const json_t *s = json_object_get(inspect, "State");
+        if (json_is_true(json_object_get(s, "OOMKilled")))
+                return mem_strdup("OutOfMemoryError: Container killed due to memory usage");
+        if (*text(s, "Error") != '\0')
+                return mem_printf("DockerStateError: %s", text(s, "Error"));
+        return NULL;
+}
+
+static void set(struct container *c, char **field, const char *value)
+{
+        if (strcmp(*field, value) == 0)
+                return;
+        text_set(field, value);
+        c->task->dirty = true;
+}
+
+/* ---- ports ---- */
+
+static void free_ports(Ecs__ContainerFacts *f)
+{
+        for (size_t i = 0; i < f->n_ports; i++)
+                ecs__published_port__free_unpacked(f->ports[i], NULL);
+        free(f->ports);
+        f->ports = NULL;
+        f->n_ports = 0;
+}
+
+static void add_port(Ecs__ContainerFacts *f, unsigned container_port, const char *protocol,
+                     unsigned host_port, const char *ip)
+{
+        Ecs__PublishedPort *p = mem_alloc(sizeof *p);
+        ecs__published_port__init(p);
+        p->container_port = container_port;
+        p->protocol = mem_strdup(protocol);
+        p->host_port = host_port;
+        p->host_ip = mem_strdup(ip);
+        f->ports = mem_realloc_array(f->ports, f->n_ports + 1, sizeof *f->ports);
+        f->ports[f->n_ports++] = p;
+}
+
+static bool is_mapped(const struct container *c, unsigned port, const char *protocol)
+{
+        for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
+                const Ecs__PortMapping *m = c->spec->port_mappings[i];
+                if (m->container_port == port && strcmp(m->protocol, protocol) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void take_ports(struct container *c, const json_t *network)
+{
+        const char *key;
+        json_t *list, *binding;
+        size_t i;
+        Ecs__ContainerFacts fresh = ECS__CONTAINER_FACTS__INIT;
+        json_object_foreach(json_object_get(network, "Ports"), key, list) {
+                unsigned port;
+                char protocol[8];
+                if (sscanf(key, "%u/%7s", &port, protocol) != 2 || !is_mapped(c, port, protocol))
+                        continue;
+                json_array_foreach(list, i, binding)
+                        add_port(&fresh, port, protocol,
+                                 (unsigned)strtoul(text(binding, "HostPort"), NULL, 10),
+                                 text(binding, "HostIp"));
+        }
+        if (fresh.n_ports == 0)
+                return; /* the first non-empty answer is kept */
+        free_ports(c->facts);
+        c->facts->ports = fresh.ports;
+        c->facts->n_ports = fresh.n_ports;
+        c->task->dirty = true;
+}
+
+/* ---- networks, mounts, labels, log ---- */
+
+static Ecs__NetworkFacts *network_facts(const char *mode, const char *ipv4, const char *ipv6)
+{
+        Ecs__NetworkFacts *n = mem_alloc(sizeof *n);
+        ecs__network_facts__init(n);
+        n->mode = mem_strdup(mode);
+        n->ipv4 = mem_zalloc(sizeof *n->ipv4);
+        n->ipv4[n->n_ipv4++] = mem_strdup(ipv4);
+        if (*ipv6 != '\0') {
+                n->ipv6 = mem_zalloc(sizeof *n->ipv6);
+                n->ipv6[n->n_ipv6++] = mem_strdup(ipv6);
+        }
+        return n;
+}
+
+static void take_networks(struct container *c, const json_t *inspect)
+{
+        const json_t *settings = json_object_get(inspect, "NetworkSettings");
+        const json_t *map = json_object_get(settings, "Networks");
+        Ecs__ContainerFacts *f = c->facts;
+        const char *name;
+        json_t *n;
+        for (size_t i = 0; i < f->n_networks; i++)
+                ecs__network_facts__free_unpacked(f->networks[i], NULL);
+        free(f->networks);
+        f->n_networks = 0;
+        f->networks = mem_zalloc((json_object_size(map) + 1) * sizeof *f->networks);
+        json_object_foreach((json_t *)map, name, n)
+                f->networks[f->n_networks++] = network_facts(name, text(n, "IPAddress"),
+                                                             text(n, "GlobalIPv6Address"));
+        if (f->n_networks == 0)
+                f->networks[f->n_networks++] =
+                        network_facts(text(json_object_get(inspect, "HostConfig"), "NetworkMode"),
+                                      text(settings, "IPAddress"), "");
+        c->task->dirty = true;
+}
+
+static Ecs__KeyValue **pairs(const json_t *object, size_t *ret_count)
+{
+        const char *key;
+        json_t *value;
+        size_t n = 0;
+        Ecs__KeyValue **list = mem_zalloc((json_object_size(object) + 1) * sizeof *list);
+        json_object_foreach((json_t *)object, key, value) {
+                if (!json_is_string(value))
+                        continue;
+                list[n] = mem_alloc(sizeof **list);
+                ecs__key_value__init(list[n]);
+                list[n]->key = mem_strdup(key);
+                list[n++]->value = mem_strdup(json_string_value(value));
+        }
+        *ret_count = n;
+        return list;
+}
+
+static void take_volumes(struct container *c, const json_t *mounts)
+{
+        Ecs__ContainerFacts *f = c->facts;
+        size_t i;
+        json_t *m;
+        if (f->n_volumes > 0)
+                return;
+        f->volumes = mem_zalloc((json_array_size(mounts) + 1) * sizeof *f->volumes);
+        json_array_foreach(mounts, i, m) {
+                Ecs__VolumeFacts *v = mem_alloc(sizeof *v);
+                ecs__volume_facts__init(v);
+                v->docker_name = mem_strdup(text(m, "Name"));
+                v->source = mem_strdup(text(m, "Source"));
+                v->destination = mem_strdup(text(m, "Destination"));
+                f->volumes[f->n_volumes++] = v;
+        }
+}
+
+/* LogDriver and LogOptions are those of the task definition, not what the agent adds. */
+static void take_log(struct container *c)
+{
+        Ecs__ContainerFacts *f = c->facts;
+        cleanup_json json_t *raw = json_loads(c->spec->docker_host_config, 0, NULL);
+        const json_t *log = json_object_get(raw, "LogConfig");
+        if (log == NULL || *f->log_driver != '\0')
+                return;
+        set(c, &f->log_driver, text(log, "Type"));
+        f->log_options = pairs(json_object_get(log, "Config"), &f->n_log_options);
+}
+
+static void take_health(struct container *c, const json_t *state)
+{
+        const json_t *h = json_object_get(state, "Health");
+        Ecs__ContainerFacts *f = c->facts;
+        if (*c->spec->health_check_type == '\0' || h == NULL)
+                return;
+        if (f->health == NULL) {
+                f->health = mem_alloc(sizeof *f->health);
+                ecs__health_facts__init(f->health);
+                c->task->dirty = true;
+        }
+        const char *status = strcmp(text(h, "Status"), "healthy") == 0     ? "HEALTHY"
+                             : strcmp(text(h, "Status"), "unhealthy") == 0 ? "UNHEALTHY"
+                                                                           : "";
+        if (*status == '\0' || strcmp(f->health->status, status) == 0)
+                return;
+        const json_t *log = json_object_get(h, "Log");
+        const json_t *last = json_array_size(log) > 0
+                                     ? json_array_get(log, json_array_size(log) - 1)
+                                     : NULL;
+        cleanup_free char *output = mem_strndup(text(last, "Output"), 1024);
+        set(c, &f->health->status, status);
+        set(c, &f->health->since, text(last, "End"));
+        set(c, &f->health->output, output);
+}
+
+void inspect_json_apply(struct container *c, const json_t *inspect)
+{
+        const json_t *state = json_object_get(inspect, "State");
+        Ecs__ContainerFacts *f = c->facts;
+        set(c, &f->docker_id, text(inspect, "Id"));
+        set(c, &f->image_id, text(inspect, "Image"));
+        set(c, &f->created_at, time_text(inspect, "Created"));
+        if (*f->started_at == '\0')
+                set(c, &f->started_at, time_text(state, "StartedAt"));
+        set(c, &f->finished_at, time_text(state, "FinishedAt"));
+        if (!json_is_true(json_object_get(state, "Running")) &&
+            *time_text(state, "FinishedAt") != '\0')
+                container_set_exit_code(
+                        c, (int)json_integer_value(json_object_get(state, "ExitCode")));
+        if (f->n_labels == 0)
+                f->labels = pairs(json_object_get(json_object_get(inspect, "Config"), "Labels"),
+                                  &f->n_labels);
+        take_ports(c, json_object_get(inspect, "NetworkSettings"));
+        take_networks(c, inspect);
+        take_volumes(c, json_object_get(inspect, "Mounts"));
+        take_log(c);
+        take_health(c, state);
+}
+
+/* ---- images ---- */
+
+/* "docker.io/library/x" and "x" are one name; the tag does not count. */
+static char *plain_name(const char *image)
+{
+        const char *end = strchr(image, '@');
+        const char *slash = strrchr(image, '/');
+        const char *colon = strchr(slash != NULL ? slash : image, ':');
+        if (end == NULL || (colon != NULL && colon < end))
+                end = colon;
+        cleanup_free char *name = end != NULL ? mem_strndup(image, (size_t)(end - image))
+                                              : mem_strdup(image);
+        static const char *const prefixes[] = {"docker.io/", "index.docker.io/", "library/"};
+        const char *p = name;
+        for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+                if (strncmp(p, prefixes[i], strlen(prefixes[i])) == 0)
+                        p += strlen(prefixes[i]);
+        return mem_strdup(p);
+}
+
+void inspect_json_apply_image(struct container *c, const json_t *image)
+{
+        size_t i;
+        json_t *e;
+        cleanup_free char *name = plain_name(c->spec->image);
+        set(c, &c->facts->image_id, text(image, "Id"));
+        json_array_foreach(json_object_get(image, "RepoDigests"), i, e) {
+                const char *digest = json_string_value(e) != NULL
+                                             ? strchr(json_string_value(e), '@')
+                                             : NULL;
+                cleanup_free char *other = digest != NULL ? plain_name(json_string_value(e)) : NULL;
+                if (other != NULL && strcmp(other, name) == 0)
+                        set(c, &c->facts->image_digest, digest + 1);
+        }
+        json_array_foreach(json_object_get(json_object_get(image, "Config"), "Env"), i, e) {
+                const char *v = json_string_value(e);
+                if (v != NULL && (strncmp(v, "AWS_REGION=", 11) == 0 ||
+                                  strncmp(v, "AWS_DEFAULT_REGION=", 19) == 0))
+                        c->image_has_region = true;
+        }
+}

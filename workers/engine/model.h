@@ -1,0 +1,106 @@
+/* model: tasks and containers as the engine knows them, and the rules that move them. No loop, no
+ * Docker, no clock, no database: times come in as arguments. Source: engine.md section 1. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "engine.pb-c.h"
+#include "log.h"
+
+enum status { S_NONE, S_MANIFEST_PULLED, S_PULLED, S_CREATED, S_RUNNING, S_STOPPED, S_STATUSES };
+
+/* What happened to a container, translated at the border from Docker's answers and events. */
+enum container_event {
+        EV_PULLED,        /* image is there */
+        EV_PULL_FAILED,
+        EV_CREATED,
+        EV_CREATE_FAILED,
+        EV_RUNNING,       /* seen running, by start's answer, an event or inspect */
+        EV_START_FAILED,
+        EV_EXITED,        /* seen not running any more */
+        EV_VANISHED,      /* Docker says 404 */
+        EV_STOP_WANTED,   /* desired STOPPED and nothing in Docker to stop */
+        EV_EVENTS,
+};
+
+/* The operation under way for a container; at most one. */
+enum step { STEP_NONE, STEP_PULL, STEP_CREATE, STEP_START, STEP_STOP, STEP_INSPECT };
+
+struct container {
+        struct task *task;
+        const Ecs__ContainerSpec *spec;    /* borrowed from the task's */
+        Ecs__ContainerFacts *facts;        /* owned; what is published, and the engine's memory */
+        enum status known, desired, reported;
+        enum step step;
+        bool look_again;                   /* an event came during a step */
+        bool restarted_by_hand_stopped;    /* the one extra stop of E62 was used */
+        bool image_has_region;             /* the image sets AWS_REGION or AWS_DEFAULT_REGION */
+        uint64_t retry_at_ms;              /* no step before this time; 0 = now */
+        unsigned tries;
+        struct log log;
+};
+
+struct task {
+        struct task *next;
+        Ecs__TaskSpec *spec;               /* owned */
+        Ecs__TaskFacts *facts;             /* owned */
+        struct container *containers;
+        size_t container_count;
+        enum status known, desired, reported;
+        int64_t stopped_ms;                /* wall clock; 0 = not stopped */
+        bool dirty;                        /* facts differ from what is stored */
+        struct log log;
+};
+
+/* ---- container_table.c ---- */
+
+struct container_cell {
+        bool applies;       /* false: ignored in this state */
+        enum status next;
+};
+extern const struct container_cell container_cells[S_STATUSES][EV_EVENTS];
+
+const char *status_name(enum status s);
+enum status status_from_name(const char *name);
+
+/* ---- task.c ---- */
+
+/* Takes spec. Statuses start at NONE; endpoint ids and Docker names are made here. */
+struct task *task_new(Ecs__TaskSpec *spec, int64_t now_ms, const struct log *log);
+/* From the database: takes both. */
+struct task *task_restore(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, int64_t stopped_ms,
+                          const struct log *log);
+void task_free(struct task *t);
+struct container *task_find_container(struct task *t, const char *name);
+/* The part of the ARN after the last slash. */
+const char *task_id(const char *arn);
+
+/* Applies an event. reason: the ECS reason for failures, may be NULL; the first one is kept.
+ * Returns false when the table ignores it. */
+bool container_apply(struct container *c, enum container_event e, const char *reason);
+void container_set_exit_code(struct container *c, int code);
+/* Raises the task's wish to STOPPED; reason may be NULL, the first is kept. */
+void task_want_stopped(struct task *t, const char *reason);
+/* Recomputes wishes and the task's status after containers changed. */
+void task_settle(struct task *t, int64_t now_ms);
+
+/* What changed since the last report, or NULL. Owned: free with state_change_free. Marks it
+ * reported. */
+Ecs__StateChange *task_report(struct task *t);
+void state_change_free(Ecs__StateChange *c);
+
+/* ---- progress.c ---- */
+
+/* The step a container should take now, given its task; fills waiting_for of the task's facts
+ * with a sentence when it must wait. metadata_up: endpoints are served. */
+enum step container_next_step(const struct container *c, bool metadata_up);
+/* A sentence on what the task waits for, "" when nothing. Returns owned. */
+char *task_waiting_for(const struct task *t, bool metadata_up);
+/* Reason when the task can never start (unknown or circular dependencies), else NULL. Owned. */
+char *task_check_dependencies(const struct task *t);
+
+/* Replaces an owned protobuf text. */
+void text_set(char **field, const char *value);

@@ -1,0 +1,16 @@
+/* ports: host ports the agent chooses. Source: engine.md 3.6. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct port_range {
+        uint16_t first, last, next;  /* next: where the search goes on */
+};
+/* From ECS_DYNAMIC_HOST_PORT_RANGE's value, else the kernel's range, else 49153–65535. */
+void port_range_init(struct port_range *r, const char *setting);
+/* The next port that is_free says yes to; wraps once. 0 when there is none. */
+uint16_t port_range_take(struct port_range *r, bool (*is_free)(void *arg, uint16_t port),
+                         void *arg);
+/* True when nothing on this host listens there: found by binding. */
+bool port_is_free(uint16_t port, bool udp);

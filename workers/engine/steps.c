@@ -1,0 +1,441 @@
+/* steps: one Docker operation for one container: image, create, start, stop, inspect. A step names
+ * its container by ARN and name, so that nothing dangles when the task goes meanwhile. Each ends in
+ * exactly one event for the table, then engine_commit. Source: engine.md 1.3, 3.1, 4. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "config.h"
+#include "create_json.h"
+#include "duration.h"
+#include "engine.h"
+#include "error.h"
+#include "inspect_json.h"
+#include "mem.h"
+#include "random.h"
+
+#define PULL_TRIES   5
+#define STOP_TRIES   5
+#define INSPECT_MS   30000
+#define VOLUME_MS    300000
+#define STOP_EXTRA_MS 120000
+
+struct step_run {
+        struct engine *engine;
+        char *arn, *name;
+        enum step step;
+        unsigned limit_ms;  /* of the call under way, for the time-out's text */
+        char *error;        /* of the pull, while the local image is looked for */
+};
+
+static struct step_run *run_new(struct engine *e, struct container *c, enum step step)
+{
+        struct step_run *s = mem_zalloc(sizeof *s);
+        *s = (struct step_run){.engine = e,
+                               .arn = mem_strdup(c->task->spec->arn),
+                               .name = mem_strdup(c->spec->name),
+                               .step = step};
+        c->step = step;
+        return s;
+}
+
+/* The container the step is for, or NULL when it has gone; the step is over then. */
+static struct container *run_container(struct step_run *s)
+{
+        struct task *t = engine_find_task(s->engine, s->arn);
+        return t != NULL ? task_find_container(t, s->name) : NULL;
+}
+
+static void run_free(struct step_run *s)
+{
+        free(s->arn);
+        free(s->name);
+        free(s->error);
+        free(s);
+}
+
+/* Ends the step with an event. */
+static void run_end(struct step_run *s, struct container *c, enum container_event ev,
+                    const char *reason)
+{
+        struct engine *e = s->engine;
+        run_free(s);
+        if (c == NULL)
+                return;
+        c->step = STEP_NONE;
+        (void)container_apply(c, ev, reason);
+        engine_commit(e, c->task);
+}
+
+/* Ends the step without news; it is tried again after wait_ms. */
+static void run_again(struct step_run *s, struct container *c, uint64_t wait_ms)
+{
+        struct engine *e = s->engine;
+        run_free(s);
+        if (c == NULL)
+                return;
+        c->step = STEP_NONE;
+        c->retry_at_ms = clock_now_ms() + clock_wait_ms(wait_ms);
+        engine_progress(e, c->task);
+}
+
+/* Docker itself is away: no verdict about the container. */
+static bool is_outage(const struct docker_answer *a)
+{
+        return a->error == -ECONNREFUSED || a->error == -ECONNRESET || a->error == -ECANCELED ||
+               a->error == -EHOSTUNREACH;
+}
+
+/* "<Name>Error: Error response from daemon: …", or the time-out's own text. */
+static char *failure(const struct docker_answer *a, const char *name, const char *word,
+                     unsigned limit_ms)
+{
+        char limit[DURATION_TEXT];
+        if (a->error == -ETIMEDOUT)
+                return mem_printf("DockerTimeoutError: Could not transition to %s; timed out after "
+                                  "waiting %s",
+                                  word, duration_format((int64_t)limit_ms * 1000000, limit));
+        if (a->status != 0)
+                return mem_printf("%s: Error response from daemon: %s", name, a->text);
+        return mem_printf("%s: %s", name, a->text);
+}
+
+static char *container_path(const struct container *c, const char *tail)
+{
+        const char *id = *c->facts->docker_id != '\0' ? c->facts->docker_id : c->facts->docker_name;
+        return mem_printf("/containers/%s%s", id, tail);
+}
+
+/* ---- inspect: the last part of most steps ---- */
+
+static void on_inspected(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || a->error != 0 || (a->status != 200 && a->status != 404)) {
+                run_again(s, c, 1000);
+                return;
+        }
+        if (a->status == 404) {
+                run_end(s, c, EV_VANISHED,
+                        "ContainerVanishedError: No container matching saved ID found");
+                return;
+        }
+        enum container_event ev = inspect_json_state(a->body);
+        inspect_json_apply(c, a->body);
+        cleanup_free char *reason = ev == EV_EXITED ? inspect_json_reason(a->body) : NULL;
+        if (ev == EV_RUNNING && c->known == S_STOPPED && !c->restarted_by_hand_stopped) {
+                c->restarted_by_hand_stopped = true;
+                cleanup_free char *path = container_path(c, "/stop");
+                log_warn(&c->log, "stopped container was started by somebody, stopping it again");
+                s->step = STEP_STOP;
+                docker_call(s->engine->docker, "POST", path, NULL, STOP_EXTRA_MS, on_inspected, s);
+                return;
+        }
+        run_end(s, c, ev, reason);
+}
+
+static void inspect_then_end(struct step_run *s, struct container *c)
+{
+        cleanup_free char *path = container_path(c, "/json");
+        docker_call(s->engine->docker, "GET", path, NULL, INSPECT_MS, on_inspected, s);
+}
+
+void step_inspect(struct engine *e, struct container *c)
+{
+        if (c->step != STEP_NONE)
+                return;
+        inspect_then_end(run_new(e, c, STEP_INSPECT), c);
+}
+
+/* ---- image ---- */
+
+static void start_pull(struct step_run *s, struct container *c);
+
+static void on_pull_image(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
+                return;
+        }
+        c->task->facts->pull_stopped_at_ms = clock_wall_ms();
+        if (a->status == 200) {
+                inspect_json_apply_image(c, a->body);
+                if (s->error != NULL)
+                        log_warn(&c->log, "pull failed, using the image that is here",
+                                 LOG_STR("reason", s->error));
+                run_end(s, c, EV_PULLED, NULL);
+                return;
+        }
+        cleanup_free char *reason =
+                mem_printf("CannotPullContainerError: %s",
+                           s->error != NULL ? s->error : "the image has gone");
+        run_end(s, c, EV_PULL_FAILED, reason);
+}
+
+static void inspect_image(struct step_run *s, struct container *c, docker_done_fn done)
+{
+        /* slashes stay: the name is a path to Docker */
+        cleanup_free char *path = mem_printf("/images/%s/json", c->spec->image);
+        docker_call(s->engine->docker, "GET", path, NULL, INSPECT_MS, done, s);
+}
+
+static bool keeps_no_cache(const struct engine *e)
+{
+        const char *b = config_text(e->config, "ECS_IMAGE_PULL_BEHAVIOR", "default");
+        return strcmp(b, "always") == 0 || strcmp(b, "once") == 0;
+}
+
+/* A failed try: an image that only exists here (no registry knows it) is used at once; others are
+ * tried again. */
+static void on_pull_retry(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL) {
+                run_free(s);
+                return;
+        }
+        bool here = a->status == 200;
+        bool only_here = here && json_array_size(json_object_get(a->body, "RepoDigests")) == 0;
+        bool last = ++c->tries >= PULL_TRIES;
+        if (keeps_no_cache(s->engine) && last) {
+                cleanup_free char *reason = mem_printf("CannotPullContainerError: %s", s->error);
+                task_want_stopped(c->task, NULL);
+                run_end(s, c, EV_PULL_FAILED, reason);
+        } else if ((only_here && !keeps_no_cache(s->engine)) || last) {
+                on_pull_image(s, a);
+        } else {
+                double wait = 1100;
+                for (unsigned i = 1; i < c->tries; i++)
+                        wait = wait * 2 < 5000 ? wait * 2 : 5000;
+                run_again(s, c, (uint64_t)(wait * (1 + 0.2 * random_unit())));
+        }
+}
+
+static void on_pulled(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
+                return;
+        }
+        if (a->error == 0 && a->status == 200) {
+                inspect_image(s, c, on_pull_image);
+                return;
+        }
+        s->error = a->error == -ETIMEDOUT || a->error == -EIO
+                           ? mem_strdup(a->text)
+                           : mem_printf("Error response from daemon: %s", a->text);
+        inspect_image(s, c, on_pull_retry);
+}
+
+static void start_pull(struct step_run *s, struct container *c)
+{
+        struct engine *e = s->engine;
+        if (c->task->facts->pull_started_at_ms == 0)
+                c->task->facts->pull_started_at_ms = clock_wall_ms();
+        docker_pull(e->docker, c->spec->image,
+                    (uint32_t)config_int(e->config, "ECS_IMAGE_PULL_TIMEOUT", 7200000), on_pulled,
+                    s);
+}
+
+static void on_prefer_cached(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || a->status == 200)
+                on_pull_image(s, a);
+        else
+                start_pull(s, c);
+}
+
+static void step_pull(struct step_run *s, struct container *c)
+{
+        const char *b = config_text(s->engine->config, "ECS_IMAGE_PULL_BEHAVIOR", "default");
+        if (strcmp(b, "prefer-cached") == 0)
+                inspect_image(s, c, on_prefer_cached);
+        else
+                start_pull(s, c);
+}
+
+/* ---- create ---- */
+
+static void on_created(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
+                return;
+        }
+        if (a->status == 201) {
+                const char *id = json_string_value(json_object_get(a->body, "Id"));
+                text_set(&c->facts->docker_id, id);
+                inspect_then_end(s, c);
+                return;
+        }
+        if (a->status == 409 || a->error == -ETIMEDOUT) {
+                /* it may have been made before: the name is ours alone, so it is adopted */
+                inspect_then_end(s, c);
+                return;
+        }
+        cleanup_free char *reason = failure(a, "CannotCreateContainerError", "created", s->limit_ms);
+        run_end(s, c, EV_CREATE_FAILED, reason);
+}
+
+static void create_now(struct step_run *s, struct container *c)
+{
+        struct engine *e = s->engine;
+        struct error err = {0};
+        const struct create_context x = {
+                .config = e->config,
+                .cluster = config_text(e->config, "ECS_CLUSTER", "default"),
+                .region = config_text(e->config, "REGION", ""),
+        };
+        cleanup_json json_t *body = create_json(c, &x, &err);
+        if (body == NULL) {
+                cleanup_free char *reason = mem_printf("%s: %s", err.name, err.text);
+                run_end(s, c, EV_CREATE_FAILED, reason);
+                return;
+        }
+        cleanup_free char *path = mem_printf("/containers/create?name=%s", c->facts->docker_name);
+        s->limit_ms = (unsigned)config_int(e->config, "ECS_CONTAINER_CREATE_TIMEOUT", 240000);
+        docker_call(e->docker, "POST", path, body, s->limit_ms, on_created, s);
+}
+
+/* Chooses host ports and commits them before create, so that a crash finds the same ones. */
+static bool is_free_tcp(void *arg, uint16_t port)
+{
+        (void)arg;
+        return port_is_free(port, false);
+}
+
+static bool is_free_udp(void *arg, uint16_t port)
+{
+        (void)arg;
+        return port_is_free(port, true);
+}
+
+static int choose_ports(struct engine *e, struct container *c)
+{
+        Ecs__ContainerFacts *f = c->facts;
+        if (f->n_ports > 0 || c->spec->n_port_mappings == 0)
+                return 0;
+        f->ports = mem_zalloc(c->spec->n_port_mappings * sizeof *f->ports);
+        for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
+                const Ecs__PortMapping *m = c->spec->port_mappings[i];
+                bool udp = strcmp(m->protocol, "udp") == 0;
+                uint32_t port = m->host_port;
+                if (port == 0)
+                        port = port_range_take(&e->ports, udp ? is_free_udp : is_free_tcp, NULL);
+                if (port == 0)
+                        return -EADDRINUSE;
+                Ecs__PublishedPort *p = mem_alloc(sizeof *p);
+                ecs__published_port__init(p);
+                p->container_port = m->container_port;
+                p->protocol = mem_strdup(m->protocol);
+                p->host_port = port;
+                f->ports[f->n_ports++] = p;
+        }
+        c->task->dirty = true;
+        return 0;
+}
+
+static void step_create(struct step_run *s, struct container *c)
+{
+        struct engine *e = s->engine;
+        if (choose_ports(e, c) != 0) {
+                run_end(s, c, EV_CREATE_FAILED,
+                        "HostConfigError: error retrieving docker port map: a host port is "
+                        "unavailable");
+                return;
+        }
+        if (engine_store(e, c->task, false) != 0) {
+                run_again(s, c, 1000);
+                return;
+        }
+        create_now(s, c);
+}
+
+/* ---- start ---- */
+
+static void on_started(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
+                return;
+        }
+        if (a->status == 204 || a->status == 304) {
+                inspect_then_end(s, c);
+                return;
+        }
+        cleanup_free char *reason = failure(a, "CannotStartContainerError", "started", s->limit_ms);
+        if (a->error == -ETIMEDOUT)
+                task_want_stopped(c->task, NULL);
+        run_end(s, c, EV_START_FAILED, reason);
+}
+
+static void step_run_start(struct step_run *s, struct container *c)
+{
+        cleanup_free char *path = container_path(c, "/start");
+        s->limit_ms =
+                (unsigned)config_int(s->engine->config, "ECS_CONTAINER_START_TIMEOUT", 180000);
+        docker_call(s->engine->docker, "POST", path, NULL, s->limit_ms, on_started, s);
+}
+
+/* ---- stop ---- */
+
+static void on_stopped(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
+                return;
+        }
+        bool done = a->status == 204 || a->status == 304 || a->status == 404;
+        if (done || ++c->tries >= STOP_TRIES) {
+                inspect_then_end(s, c);
+                return;
+        }
+        log_warn(&c->log, "stop failed, trying again", LOG_STR("reason", a->text));
+        run_again(s, c, 1000);
+}
+
+static void step_stop(struct step_run *s, struct container *c)
+{
+        if (c->known < S_RUNNING) {
+                run_end(s, c, EV_STOP_WANTED, NULL);
+                return;
+        }
+        int64_t seconds = c->spec->stop_timeout_s;
+        if (seconds == 0)
+                seconds = config_int(s->engine->config, "ECS_CONTAINER_STOP_TIMEOUT", 30000) / 1000;
+        cleanup_free char *tail = mem_printf("/stop?t=%lld", (long long)seconds);
+        cleanup_free char *path = container_path(c, tail);
+        docker_call(s->engine->docker, "POST", path, NULL,
+                    (uint32_t)seconds * 1000 * clock_scale() + STOP_EXTRA_MS, on_stopped, s);
+}
+
+/* ---- */
+
+void step_start(struct engine *e, struct container *c, enum step step)
+{
+        static void (*const starts[])(struct step_run *, struct container *) = {
+                [STEP_NONE] = NULL,         [STEP_PULL] = step_pull,
+                [STEP_CREATE] = step_create, [STEP_START] = step_run_start,
+                [STEP_STOP] = step_stop,    [STEP_INSPECT] = inspect_then_end,
+        };
+        if (step != STEP_PULL && c->step == STEP_NONE && step != STEP_STOP)
+                c->tries = 0;
+        starts[step](run_new(e, c, step), c);
+}

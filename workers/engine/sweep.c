@@ -1,0 +1,105 @@
+/* sweep: some time after a task has stopped, and once ECS has accepted that, its containers and
+ * volumes go, then the task is forgotten. One task at a time, so that a burst of old tasks does not
+ * load the host. Source: engine.md 11. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "engine.h"
+#include "mem.h"
+#include "task_db.h"
+
+#define REMOVE_MS     300000
+#define RETRY_MS      30000
+
+struct sweep_run {
+        struct engine *engine;
+        char *arn;
+        size_t container, volume;
+};
+
+static void next(struct sweep_run *s);
+
+static void on_removed(void *arg, const struct docker_answer *a)
+{
+        struct sweep_run *s = arg;
+        if (a->error != 0 || (a->status >= 400 && a->status != 404))
+                log_warn(s->engine->log, "clean-up: Docker did not remove",
+                         LOG_STR("task", task_id(s->arn)), LOG_STR("reason", a->text));
+        next(s);
+}
+
+static void forget(struct sweep_run *s, struct task *t)
+{
+        struct engine *e = s->engine;
+        int64_t sequence;
+        if (state_db_begin(e->db) == 0 && task_db_delete(e->db, t->spec->arn, &sequence) == 0 &&
+            state_db_commit(e->db) == 0) {
+                struct task **at = &e->tasks;
+                while (*at != t)
+                        at = &(*at)->next;
+                *at = t->next;
+                log_info(&t->log, "task is cleaned up");
+                task_free(t);
+                engine_announce(e);
+        } else {
+                state_db_rollback(e->db);
+        }
+}
+
+static void next(struct sweep_run *s)
+{
+        struct engine *e = s->engine;
+        struct task *t = engine_find_task(e, s->arn);
+        while (t != NULL && s->container < t->container_count) {
+                const struct container *c = &t->containers[s->container++];
+                if (*c->facts->docker_id == '\0')
+                        continue;
+                cleanup_free char *path = mem_printf("/containers/%s?v=1", c->facts->docker_id);
+                docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
+                return;
+        }
+        while (t != NULL && s->volume < t->spec->n_volumes) {
+                const Ecs__VolumeSpec *v = t->spec->volumes[s->volume++];
+                if (*v->source_path != '\0')
+                        continue;
+                cleanup_free char *path = mem_printf("/volumes/ecs-%s-%s-%s-%s", t->spec->family,
+                                                     t->spec->version, v->name, task_id(s->arn));
+                docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
+                return;
+        }
+        if (t != NULL)
+                forget(s, t);
+        e->sweeping = false;
+        free(s->arn);
+        free(s);
+        engine_wake(e);
+}
+
+uint64_t sweep(struct engine *e)
+{
+        uint64_t soonest = 0;
+        int64_t now = clock_wall_ms();
+        int64_t wait = (int64_t)clock_wait_ms((uint64_t)config_int(
+                e->config, "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", 10800000));
+        for (struct task *t = e->tasks; t != NULL; t = t->next) {
+                if (t->stopped_ms == 0)
+                        continue;
+                int64_t left = t->stopped_ms + wait - now;
+                if (left <= 0 && task_db_has_unsent(e->db, t->spec->arn))
+                        left = (int64_t)clock_wait_ms(RETRY_MS);
+                if (left <= 0 && !e->sweeping && docker_is_up(e->docker)) {
+                        struct sweep_run *s = mem_zalloc(sizeof *s);
+                        *s = (struct sweep_run){.engine = e, .arn = mem_strdup(t->spec->arn)};
+                        e->sweeping = true;
+                        next(s);
+                        return soonest > 0 ? soonest : 1000;
+                }
+                if (left <= 0)
+                        left = 1000;
+                if (soonest == 0 || (uint64_t)left < soonest)
+                        soonest = (uint64_t)left;
+        }
+        return soonest;
+}

@@ -1,0 +1,18 @@
+/* task_db: engine.db. A task is its definition, when it stopped, and what is published of it. */
+#pragma once
+
+#include "model.h"
+#include "state_db.h"
+
+struct error;
+
+/* Outcomes as state_db_open. */
+int task_db_open(const char *dir, const struct log *log, struct state_db **ret, struct error *err);
+/* Calls fn for each stored task, in order of arrival; fn takes it. */
+int task_db_load(struct state_db *db, const struct log *log, void (*fn)(void *arg, struct task *t),
+                 void *arg);
+/* Stores the task and publishes its facts; within the caller's transaction. */
+int task_db_store(struct state_db *db, const struct task *t, bool is_new, int64_t *ret_sequence);
+int task_db_delete(struct state_db *db, const char *arn, int64_t *ret_sequence);
+/* True when a change of this task still waits to be accepted. */
+bool task_db_has_unsent(struct state_db *db, const char *arn);

@@ -51,3 +51,26 @@ struct http_request *http_start(struct http_client *c, const struct http_options
 void http_cancel(struct http_request *r);
 /* The value of a header in a raw block, copied to buf; false if absent. Name without colon. */
 bool http_header(const char *headers, const char *name, char *buf, size_t size);
+
+/* tunnel: a connected stream (TCP, TLS, through a proxy) for another protocol: websockets.
+ * Source: the CONNECT_ONLY recipe; the handle stays in the multi until closed. */
+struct http_tunnel;
+/* error 0: connected. Called once, from the loop. */
+typedef void (*http_tunnel_fn)(void *arg, int error, const char *text);
+struct http_tunnel_options {
+        const char *url;             /* http:// or https:// */
+        uint32_t connect_timeout_ms;
+        bool insecure;
+        const char *ca_path;
+        http_tunnel_fn opened;
+        void *arg;
+};
+struct http_tunnel *http_tunnel_open(struct http_client *c, const struct http_tunnel_options *o);
+/* The socket to poll; for reading until -EAGAIN. */
+int http_tunnel_fd(const struct http_tunnel *t);
+/* Bytes, 0 at the end, -EAGAIN, or negative errno. */
+long http_tunnel_read(struct http_tunnel *t, void *buf, size_t size);
+/* After -EAGAIN call again with the same bytes at the same address. */
+long http_tunnel_write(struct http_tunnel *t, const void *data, size_t size);
+/* opened is not called any more. */
+void http_tunnel_close(struct http_tunnel *t);

@@ -1,0 +1,47 @@
+/* http_server: libmicrohttpd on the loop, on an inherited listening socket. One exchange = one
+ * request and its answer. Spikes section 1 has the recipe. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+struct http_server;
+struct http_exchange;
+
+/* Must answer before it returns, with exactly one of http_answer and http_upgrade. */
+typedef void (*http_handler_fn)(void *arg, struct http_exchange *x);
+
+struct http_server_options {
+        http_handler_fn handler;
+        void *arg;
+        size_t max_body;       /* longer bodies get 413 */
+        unsigned timeout_s;    /* idle connections and slow requests; 0 = none */
+        unsigned connections;  /* at most; 0 = 1000 */
+};
+/* fd is duplicated. NULL when the library refuses. */
+struct http_server *http_server_new(uv_loop_t *loop, int fd, const struct http_server_options *o);
+void http_server_close(struct http_server *s);
+
+/* ---- the request; all borrowed ---- */
+const char *http_method(const struct http_exchange *x);
+/* As sent, not decoded, with the query. */
+const char *http_target(const struct http_exchange *x);
+const char *http_request_header(const struct http_exchange *x, const char *name);
+const char *http_body(const struct http_exchange *x, size_t *ret_length);
+/* "ip:port" of the client. */
+const char *http_remote(const struct http_exchange *x);
+
+struct http_answer_header {
+        const char *name, *value;
+};
+/* Body is copied. headers end with a NULL name; may be NULL. */
+void http_answer(struct http_exchange *x, int status, const struct http_answer_header *headers,
+                 const void *body, size_t length);
+
+/* 101: done gets the socket, and bytes that came behind the request. The socket is the library's:
+ * give it back with http_upgraded_close(handle). */
+typedef void (*http_upgraded_fn)(void *arg, int fd, const void *extra, size_t length, void *handle);
+void http_upgrade(struct http_exchange *x, const struct http_answer_header *headers,
+                  http_upgraded_fn done, void *arg);
+void http_upgraded_close(struct http_server *s, void *handle);

@@ -1,0 +1,74 @@
+/* metadata: the worker behind 169.254.170.2 and port 51678. It answers from its own memory: tasks
+ * follow the engine's published table, credentials come from the backend and live only here. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "engine.pb-c.h"
+#include "http_server.h"
+#include "metadata.pb-c.h"
+#include "state_db.h"
+#include "worker.h"
+
+/* One task as published. */
+struct shown_task {
+        struct shown_task *next;
+        Ecs__TaskFacts *facts;
+};
+
+struct credentials;
+
+struct metadata {
+        struct worker *worker;
+        const struct log *log;
+        const struct config *config;
+        struct state_db *db;           /* engine.db, reading; NULL until it is there */
+        int64_t sequence;
+        struct shown_task *tasks;
+        struct credentials *credentials;
+        char *cluster, *instance_arn, *availability_zone;
+        struct ipc_link *engine, *backend;
+        struct http_server *task_server, *introspection_server;
+        uv_timer_t accept;             /* opens the servers */
+};
+
+extern const struct ipc_handler metadata_handlers[IPC_BODY_MAX];
+
+int metadata_start(struct worker *w, void **ret_state, struct error *err);
+void metadata_stop(struct worker *w, void *state, uint32_t deadline_ms);
+void metadata_destroy(void *state);
+
+/* tasks.c */
+void tasks_refresh(struct metadata *m);
+void tasks_free(struct metadata *m);
+/* Looks once more at the database before it says no. */
+Ecs__ContainerFacts *tasks_find_endpoint(struct metadata *m, const char *id, size_t length,
+                                         Ecs__TaskFacts **ret_task);
+/* True when some task not yet stopped has these credentials. */
+bool tasks_know_credentials(struct metadata *m, const char *id);
+
+/* credentials.c */
+void credentials_put(struct metadata *m, const Ecs__TaskCredentials *c);
+/* NULL when not held. Borrowed. */
+const Ecs__TaskCredentials *credentials_find(const struct metadata *m, const char *id);
+/* Drops those whose task no longer needs them. */
+void credentials_prune(struct metadata *m);
+void credentials_free(struct metadata *m);
+size_t credentials_list(const struct metadata *m, const Ecs__TaskCredentials **list, size_t max);
+
+/* render.c: JSON texts, member by member in the order of endpoints.md. */
+enum api_version { API_V2 = 2, API_V3, API_V4 };
+void render_container(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *t,
+                      const Ecs__ContainerFacts *c, enum api_version v);
+void render_task(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *t,
+                 enum api_version v);
+void render_credentials(struct buf *b, const Ecs__TaskCredentials *c);
+void render_introspection_task(struct buf *b, const Ecs__TaskFacts *t);
+/* A JSON string with <, > and & escaped. */
+void render_string(struct buf *b, const char *text);
+
+/* task_routes.c, introspection_routes.c: handlers of the two servers. */
+void task_routes(void *arg, struct http_exchange *x);
+void introspection_routes(void *arg, struct http_exchange *x);

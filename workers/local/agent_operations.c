@@ -1,0 +1,293 @@
+/* agent_operations: what an agent calls; it gets what ECS would give, and its fields are checked as
+ * strictly. Source: backend.md 3 and 4. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "local.h"
+#include "mem.h"
+#include "random.h"
+
+/* ---- checking ---- */
+
+struct member {
+        const char *name;
+        char type;          /* s string, n number, i integer, l list, o object */
+        bool required;
+};
+
+static bool has_type(const json_t *v, char type)
+{
+        switch (type) {
+        case 's':
+                return json_is_string(v);
+        case 'n':
+                return json_is_number(v);
+        case 'i':
+                return json_is_integer(v);
+        case 'l':
+                return json_is_array(v);
+        default:
+                return json_is_object(v);
+        }
+}
+
+static bool check(const json_t *q, const struct member *members, size_t count, struct answer *a)
+{
+        const char *key;
+        json_t *v;
+        json_object_foreach((json_t *)q, key, v) {
+                size_t i = 0;
+                while (i < count && strcmp(members[i].name, key) != 0)
+                        i++;
+                if (i == count || !has_type(v, members[i].type)) {
+                        answer_error(a, "SerializationException", "unexpected member or type: %s",
+                                     key);
+                        return false;
+                }
+        }
+        for (size_t i = 0; i < count; i++)
+                if (members[i].required && json_object_get(q, members[i].name) == NULL) {
+                        answer_error(a, "InvalidParameterException", "%s is missing",
+                                     members[i].name);
+                        return false;
+                }
+        return true;
+}
+
+/* ---- registration ---- */
+
+static const struct member register_members[] = {
+        {"cluster", 's', true},          {"instanceIdentityDocument", 's', true},
+        {"instanceIdentityDocumentSignature", 's', true},
+        {"totalResources", 'l', true},   {"attributes", 'l', true},
+        {"clientToken", 's', false},     {"containerInstanceArn", 's', false},
+        {"tags", 'l', false},            {"platformDevices", 'l', false},
+        {"versionInfo", 'o', false},
+};
+
+static json_t *make_instance(struct local *l, const json_t *cluster, const char *token)
+{
+        char uuid[RANDOM_UUID];
+        (void)random_uuid(uuid);
+        cleanup_free char *resource =
+                mem_printf("container-instance/%s/%.8s%.4s%.4s%.4s%.12s",
+                           text_of(cluster, "clusterName"), uuid, uuid + 9, uuid + 14, uuid + 19,
+                           uuid + 24);
+        cleanup_free char *arn = store_arn(l, resource);
+        json_t *i = json_pack("{s:s, s:s, s:s, s:f, s:s, s:s, s:I}", "containerInstanceArn", arn,
+                              "clusterArn", text_of(cluster, "clusterArn"), "status", "ACTIVE",
+                              "registeredAt", (double)clock_wall_ms() / 1000, "ec2InstanceId",
+                              "i-00000000000000000", "registrationToken", token, "version",
+                              (json_int_t)1);
+        (void)json_object_set_new(i, "agentConnected", json_false());
+        (void)store_put(l, K_INSTANCE, arn, i);
+        return i;
+}
+
+static json_t *find_instance(struct local *l, const json_t *q)
+{
+        const char *arn = text_of(q, "containerInstanceArn");
+        const char *token = text_of(q, "clientToken");
+        const char *key;
+        json_t *i;
+        if (*arn != '\0')
+                return store_find(l, K_INSTANCE, arn);
+        json_object_foreach(l->objects[K_INSTANCE], key, i)
+                if (*token != '\0' && strcmp(text_of(i, "registrationToken"), token) == 0)
+                        return i;
+        return NULL;
+}
+
+/* What remains is kept up to date by placement; only the first registration sets it. */
+static void set_resources(json_t *i, const json_t *total)
+{
+        (void)json_object_set_new(i, "registeredResources", json_deep_copy(total));
+        if (json_object_get(i, "remainingResources") == NULL)
+                (void)json_object_set_new(i, "remainingResources", json_deep_copy(total));
+}
+
+void op_register_container_instance(struct local *l, const json_t *q, struct answer *a)
+{
+        if (!check(q, register_members, ARRAY_SIZE(register_members), a))
+                return;
+        json_t *cluster = find_cluster(l, q, a);
+        if (cluster == NULL)
+                return;
+        json_t *i = find_instance(l, q);
+        if (i == NULL)
+                i = make_instance(l, cluster, text_of(q, "clientToken"));
+        json_t *attributes = json_deep_copy(json_object_get(q, "attributes"));
+        cleanup_free char *zone = mem_printf("%sa", l->region);
+        const char *const ours[][2] = {{"ecs.availability-zone", zone},
+                                       {"ecs.instance-type", "local"},
+                                       {"ecs.ami-id", "ami-00000000000000000"}};
+        for (size_t k = 0; k < ARRAY_SIZE(ours); k++)
+                (void)json_array_append_new(attributes, json_pack("{s:s, s:s}", "name", ours[k][0],
+                                                                  "value", ours[k][1]));
+        (void)json_object_set_new(i, "attributes", attributes);
+        set_resources(i, json_object_get(q, "totalResources"));
+        (void)store_changed(l, K_INSTANCE, text_of(i, "containerInstanceArn"));
+        a->body = json_pack("{s:O}", "containerInstance", i);
+}
+
+void op_discover_poll_endpoint(struct local *l, const json_t *q, struct answer *a)
+{
+        static const struct member members[] = {
+                {"containerInstance", 's', true}, {"cluster", 's', true}, {"zoneId", 's', false}};
+        if (!check(q, members, ARRAY_SIZE(members), a))
+                return;
+        cleanup_free char *url =
+                mem_printf("http://127.0.0.1:%lld/",
+                           (long long)config_int(l->config, "ECS_LOCAL_PORT", 51670));
+        a->body = json_pack("{s:s, s:s}", "endpoint", url, "telemetryEndpoint", url);
+}
+
+/* ---- state changes ---- */
+
+static const struct member submit_members[] = {
+        {"cluster", 's', true},        {"task", 's', true},
+        {"status", 's', true},         {"reason", 's', false},
+        {"containers", 'l', false},    {"pullStartedAt", 'n', false},
+        {"pullStoppedAt", 'n', false}, {"executionStoppedAt", 'n', false},
+        {"attachments", 'l', false},   {"managedAgents", 'l', false},
+};
+static const struct member container_members[] = {
+        {"containerName", 's', true}, {"runtimeId", 's', false},   {"status", 's', true},
+        {"exitCode", 'i', false},     {"imageDigest", 's', false}, {"reason", 's', false},
+        {"networkBindings", 'l', false},
+};
+static const struct member binding_members[] = {
+        {"bindIP", 's', false},   {"containerPort", 'i', false},      {"hostPort", 'i', false},
+        {"protocol", 's', false}, {"containerPortRange", 's', false}, {"hostPortRange", 's', false},
+};
+
+static bool check_containers(const json_t *q, struct answer *a)
+{
+        size_t i, k;
+        json_t *c, *b;
+        json_array_foreach(json_object_get(q, "containers"), i, c) {
+                if (!check(c, container_members, ARRAY_SIZE(container_members), a))
+                        return false;
+                json_array_foreach(json_object_get(c, "networkBindings"), k, b)
+                        if (!check(b, binding_members, ARRAY_SIZE(binding_members), a))
+                                return false;
+        }
+        return true;
+}
+
+static json_t *find_container(const json_t *task, const char *name)
+{
+        size_t i;
+        json_t *c;
+        json_array_foreach(json_object_get(task, "containers"), i, c)
+                if (strcmp(text_of(c, "name"), name) == 0)
+                        return c;
+        return NULL;
+}
+
+static void copy(json_t *to, const char *to_key, const json_t *from, const char *key)
+{
+        json_t *v = json_object_get(from, key);
+        if (v != NULL)
+                (void)json_object_set(to, to_key, v);
+}
+
+static void take_container(json_t *task, const json_t *change)
+{
+        static const char *const same[] = {"runtimeId", "exitCode", "imageDigest", "reason",
+                                           "networkBindings"};
+        json_t *c = find_container(task, text_of(change, "containerName"));
+        if (c == NULL)
+                return;
+        copy(c, "lastStatus", change, "status");
+        for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+                copy(c, same[i], change, same[i]);
+}
+
+static void stopped(struct local *l, json_t *task, const json_t *q)
+{
+        const char *reason = text_of(q, "reason");
+        (void)json_object_set_new(task, "desiredStatus", json_string("STOPPED"));
+        (void)json_object_set_new(task, "stoppedAt", json_real((double)clock_wall_ms() / 1000));
+        if (json_object_get(task, "stoppedReason") == NULL) {
+                bool started = json_object_get(task, "startedAt") != NULL;
+                (void)json_object_set_new(
+                        task, "stoppedReason",
+                        json_string(*reason != '\0' ? reason
+                                                    : "Essential container in task exited"));
+                (void)json_object_set_new(task, "stopCode",
+                                          json_string(started ? "EssentialContainerExited"
+                                                              : "TaskFailedToStart"));
+        }
+        placement_give_back(l, task);
+}
+
+static void take_task(struct local *l, json_t *task, const json_t *q)
+{
+        static const char *const times[] = {"pullStartedAt", "pullStoppedAt",
+                                            "executionStoppedAt"};
+        const char *status = text_of(q, "status"), *before = text_of(task, "lastStatus");
+        size_t i;
+        json_t *c;
+        bool was_stopped = strcmp(before, "STOPPED") == 0;
+        json_array_foreach(json_object_get(q, "containers"), i, c)
+                take_container(task, c);
+        for (size_t k = 0; k < ARRAY_SIZE(times); k++)
+                copy(task, times[k], q, times[k]);
+        if (strcmp(status, "RUNNING") == 0 && json_object_get(task, "startedAt") == NULL) {
+                (void)json_object_set_new(task, "startedAt",
+                                          json_real((double)clock_wall_ms() / 1000));
+                (void)json_object_set_new(task, "connectivity", json_string("CONNECTED"));
+        }
+        if (!was_stopped) {
+                bool stops = strcmp(status, "STOPPED") == 0;
+                (void)json_object_set_new(task, "lastStatus", json_string(status));
+                if (stops)
+                        stopped(l, task, q);
+        }
+        json_int_t version = json_integer_value(json_object_get(task, "version"));
+        (void)json_object_set_new(task, "version", json_integer(version + 1));
+        (void)store_changed(l, K_TASK, text_of(task, "taskArn"));
+}
+
+void op_submit_task_state_change(struct local *l, const json_t *q, struct answer *a)
+{
+        if (!check(q, submit_members, ARRAY_SIZE(submit_members), a) || !check_containers(q, a))
+                return;
+        json_t *task = store_find(l, K_TASK, text_of(q, "task"));
+        if (task == NULL) {
+                answer_error(a, "InvalidParameterException", "The referenced task was not found.");
+                return;
+        }
+        if (strlen(text_of(q, "reason")) > 1024) {
+                answer_error(a, "InvalidParameterException", "reason is longer than 1024 bytes");
+                return;
+        }
+        take_task(l, task, q);
+        a->body = json_pack("{s:s}", "acknowledgment", text_of(q, "task"));
+}
+
+void op_submit_attachment_state_changes(struct local *l, const json_t *q, struct answer *a)
+{
+        static const struct member members[] = {{"cluster", 's', true}, {"attachments", 'l', true}};
+        (void)l;
+        if (check(q, members, ARRAY_SIZE(members), a))
+                a->body = json_pack("{s:s}", "acknowledgment", "ACK");
+}
+
+void op_list_tags_for_resource(struct local *l, const json_t *q, struct answer *a)
+{
+        const char *arn = text_of(q, "resourceArn");
+        for (size_t k = 0; k < KINDS; k++) {
+                const json_t *o = store_find(l, (enum kind)k, arn);
+                json_t *tags = json_object_get(o, "tags");
+                if (o != NULL) {
+                        a->body = json_pack("{s:o}", "tags",
+                                            tags != NULL ? json_incref(tags) : json_array());
+                        return;
+                }
+        }
+        answer_error(a, "InvalidParameterException", "The specified resource was not found.");
+}

@@ -1,0 +1,214 @@
+/* local: requests in, answers out: authenticate, find the operation, call it, say what ECS says. */
+#include "local.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "error.h"
+#include "mem.h"
+#include "random.h"
+
+#define TARGET       "AmazonEC2ContainerServiceV20141113."
+#define BODY_MAX     (8u << 20)
+#define TIMEOUT_S    60
+#define HEARTBEAT_MS 30000
+
+void answer_error(struct answer *a, const char *code, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        free(a->text);
+        a->text = mem_vprintf(format, ap);
+        va_end(ap);
+        a->code = code;
+        a->status = 400;
+}
+
+/* Members that are ours alone are not shown. */
+static void hide_own(json_t *v)
+{
+        const char *key;
+        json_t *member;
+        size_t i;
+        if (json_is_object(v)) {
+                (void)json_object_del(v, "x-pending-message");
+                (void)json_object_del(v, "registrationToken");
+                json_object_foreach(v, key, member)
+                        hide_own(member);
+        }
+        json_array_foreach(v, i, member)
+                hide_own(member);
+}
+
+static void send_answer(struct http_exchange *x, struct answer *a)
+{
+        char id[RANDOM_UUID];
+        cleanup_json json_t *body = NULL;
+        struct http_answer_header headers[] = {{"Content-Type", "application/x-amz-json-1.1"},
+                                               {"x-amzn-RequestId", random_uuid(id)},
+                                               {NULL, NULL},
+                                               {NULL, NULL}};
+        if (a->code != NULL) {
+                headers[2] = (struct http_answer_header){"x-amzn-ErrorType", a->code};
+                body = json_pack("{s:s, s:s}", "__type", a->code, "message", a->text);
+        } else {
+                body = a->body != NULL ? json_deep_copy(a->body) : json_object();
+                hide_own(body);
+        }
+        cleanup_free char *text = json_dumps(body, JSON_COMPACT);
+        http_answer(x, a->code != NULL ? a->status : 200, headers, text, strlen(text));
+        json_decref(a->body);
+        free(a->text);
+}
+
+static const struct operation *find_operation(const char *target)
+{
+        if (target == NULL || strncmp(target, TARGET, strlen(TARGET)) != 0)
+                return NULL;
+        for (size_t i = 0; i < operation_count; i++)
+                if (strcmp(operations[i].name, target + strlen(TARGET)) == 0)
+                        return &operations[i];
+        return NULL;
+}
+
+static void call(struct local *l, struct http_exchange *x, unsigned caller, struct answer *a)
+{
+        const char *target = http_request_header(x, "X-Amz-Target");
+        const struct operation *o = find_operation(target);
+        size_t length;
+        const char *body = http_body(x, &length);
+        if (o == NULL) {
+                answer_error(a, "UnknownOperationException",
+                             "%s is not supported by the local control plane",
+                             target != NULL ? target : "a request without X-Amz-Target");
+                return;
+        }
+        if ((o->callers & caller) == 0) {
+                answer_error(a, "AccessDeniedException", "these keys may not call %s", o->name);
+                return;
+        }
+        cleanup_json json_t *q = json_loadb(body, length, 0, NULL);
+        if (!json_is_object(q)) {
+                answer_error(a, "SerializationException", "the body is no JSON object");
+                return;
+        }
+        o->fn(l, q, a);
+}
+
+static void on_request(void *arg, struct http_exchange *x)
+{
+        struct local *l = arg;
+        struct answer a = {0};
+        unsigned caller = authenticate(l, x, &a);
+        bool websocket = strncmp(http_target(x), "/ws?", 4) == 0;
+        if (caller == CALLER_AGENT && websocket && strcmp(http_method(x), "GET") == 0) {
+                acs_accept(l, x);
+                return;
+        }
+        if (caller != 0)
+                call(l, x, caller, &a);
+        else
+                a.status = 403;
+        send_answer(x, &a);
+}
+
+/* ---- life ---- */
+
+static void on_heartbeat(uv_timer_t *t)
+{
+        acs_heartbeat(t->data);
+}
+
+/* Nobody is connected to a control plane that has just started. */
+static void forget_connections(struct local *l)
+{
+        const char *arn;
+        json_t *i;
+        json_object_foreach(l->objects[K_INSTANCE], arn, i)
+                (void)json_object_set_new(i, "agentConnected", json_false());
+}
+
+/* Like a fresh account, but with its default cluster made. */
+static void make_default_cluster(struct local *l)
+{
+        struct answer a = {0};
+        cleanup_json json_t *q = json_pack("{s:s}", "clusterName",
+                                           config_text(l->config, "ECS_CLUSTER", "default"));
+        op_create_cluster(l, q, &a);
+        json_decref(a.body);
+}
+
+int local_start(struct worker *w, void **ret_state, struct error *err)
+{
+        struct local *l = mem_zalloc(sizeof *l);
+        l->worker = w;
+        l->log = worker_log(w);
+        l->config = worker_config(w);
+        l->region = config_text(l->config, "REGION", "us-east-1");
+        l->roles = json_object();
+        int r = store_open(l, err);
+        const struct http_server_options o = {.handler = on_request,
+                                              .arg = l,
+                                              .max_body = BODY_MAX,
+                                              .timeout_s = TIMEOUT_S};
+        if (r >= 0) {
+                forget_connections(l);
+                make_default_cluster(l);
+                l->server = http_server_new(worker_loop(w), worker_listener(w, "local"), &o);
+                if (l->server == NULL)
+                        r = error_set(err, -EADDRINUSE,
+                                      "the control plane has no port to listen on: set "
+                                      "ECS_LOCAL_PORT to a free one");
+        }
+        if (r < 0) {
+                store_close(l);
+                json_decref(l->roles);
+                free(l);
+                return r;
+        }
+        (void)uv_timer_init(worker_loop(w), &l->heartbeat);
+        l->heartbeat.data = l;
+        (void)uv_timer_start(&l->heartbeat, on_heartbeat, clock_wait_ms(HEARTBEAT_MS),
+                             clock_wait_ms(HEARTBEAT_MS));
+        *ret_state = l;
+        worker_ready(w);
+        return 0;
+}
+
+void local_stop(struct worker *w, void *state, uint32_t deadline_ms)
+{
+        struct local *l = state;
+        (void)deadline_ms;
+        l->stopping = true;
+        worker_stopped(w);
+}
+
+void local_destroy(void *state)
+{
+        struct local *l = state;
+        l->stopping = true;
+        acs_close_all(l);
+        uv_close((uv_handle_t *)&l->heartbeat, NULL);
+        (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);
+        http_server_close(l->server);
+        (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);
+        store_close(l);
+        json_decref(l->roles);
+        free(l);
+}
+
+static const struct ipc_handler local_handlers[IPC_BODY_MAX];
+
+const struct worker_spec local_spec = {
+        .name = "local",
+        .summary = "an ECS control plane for one machine",
+        .start = local_start,
+        .stop = local_stop,
+        .destroy = local_destroy,
+        .handlers = local_handlers,
+};

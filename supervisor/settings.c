@@ -120,7 +120,7 @@ static int write_pairs(struct supervisor *s, const char *path, struct error *err
         random_key("AKIA", id[0], secret[0]);
         random_key("AKIA", id[1], secret[1]);
         cleanup_free char *text = mem_printf(
-                "# key pairs of the local control plane; [default] is for people and programs\n"
+                "# key pairs of the local control plane; the default one is for people and programs\n"
                 "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n"
                 "[agent]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
                 id[0], secret[0], id[1], secret[1]);

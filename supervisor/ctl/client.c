@@ -1,120 +1,195 @@
-/* client: a command asks a question or two and ends, so it blocks, with a limit on each answer. */
+/* client: blocking request and reply. ecsctl asks one thing and ends, so it needs no loop: a poll
+ * with a deadline, then read. Events that come meanwhile are dropped. */
+#include "client.h"
+
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cleanup.h"
+#include "clock.h"
 #include "connection.h"
-#include "ctl.h"
+#include "error.h"
 #include "frame.h"
+#include "mem.h"
 
-#define ANSWER_S 40
-
-int ctl_connect(struct ctl *c)
+static int explain_connect(const char *path, int r, struct error *err)
 {
-        struct sockaddr_un a = {.sun_family = AF_UNIX};
-        const struct timeval limit = {.tv_sec = ANSWER_S};
-        (void)snprintf(a.sun_path, sizeof a.sun_path, "%s/control.sock", c->run_dir);
-        c->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (c->socket >= 0 && connect(c->socket, (struct sockaddr *)&a, sizeof a) == 0) {
-                (void)setsockopt(c->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-                return 0;
-        }
-        if (errno == EACCES)
-                (void)fprintf(stderr, "ecsctl: not allowed to open %s: become root or a member of "
-                                      "group ecs-operators\n",
-                              a.sun_path);
-        else
-                (void)fprintf(stderr,
-                              "ecsctl: no agent answers at %s (%s): start it, or give its "
-                              "directory with --run-dir\n",
-                              a.sun_path, strerror(errno));
-        return -1;
+        if (r == -EACCES || r == -EPERM)
+                return error_set(err, r,
+                                 "may not open %s: become root or a member of group ecs-operators",
+                                 path);
+        if (r == -ENOENT || r == -ECONNREFUSED)
+                return error_set(err, r,
+                                 "no agent is running here (%s: %s); another run directory is "
+                                 "given with --run-dir or ECS_RUN_DIR",
+                                 path, strerror(-r));
+        return error_set(err, r, "cannot connect to %s: %s", path, strerror(-r));
 }
 
-static int receive(int socket, struct buf *b, int *fd)
+int client_open(struct client *c, const char *run_dir, struct error *err)
+{
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        cleanup_free char *path = mem_printf("%s/control.sock", run_dir);
+        *c = (struct client){.fd = -1};
+        if (strlen(path) >= sizeof a.sun_path)
+                return error_set(err, -ENAMETOOLONG, "the path %s is too long for a socket", path);
+        memcpy(a.sun_path, path, strlen(path) + 1);
+        c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&a, sizeof a) != 0)
+                return explain_connect(path, -errno, err);
+        return 0;
+}
+
+static void drop_fds(struct client *c)
+{
+        for (size_t i = 0; i < c->fd_count; i++)
+                if (c->fds[i] >= 0)
+                        (void)close(c->fds[i]);
+        c->fd_count = 0;
+}
+
+void client_close(struct client *c)
+{
+        drop_fds(c);
+        buf_clear(&c->in);
+        if (c->fd >= 0)
+                (void)close(c->fd);
+        c->fd = -1;
+}
+
+int client_take_fd(struct client *c, size_t i)
+{
+        if (i >= c->fd_count)
+                return -1;
+        int fd = c->fds[i];
+        c->fds[i] = -1;
+        return fd;
+}
+
+static int send_all(struct client *c, const struct buf *b)
+{
+        for (size_t done = 0; done < b->length;) {
+                ssize_t n = send(c->fd, b->data + done, b->length - done, MSG_NOSIGNAL);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                done += (size_t)n;
+        }
+        return 0;
+}
+
+/* One read, with the descriptors that came along. 0 bytes is -ECONNRESET. */
+static int receive(struct client *c)
 {
         char data[16384];
         union {
                 struct cmsghdr header;
-                char space[CMSG_SPACE(sizeof(int) * IPC_FDS_MAX)];
+                char space[CMSG_SPACE(sizeof(int) * CLIENT_FDS_MAX)];
         } control;
         struct iovec iov = {data, sizeof data};
         struct msghdr m = {.msg_iov = &iov,
                            .msg_iovlen = 1,
                            .msg_control = &control,
                            .msg_controllen = sizeof control};
-        ssize_t n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
-        if (n <= 0)
-                return n == 0 ? -ECONNRESET : -errno;
-        const struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-        if (h != NULL && h->cmsg_type == SCM_RIGHTS && fd != NULL)
-                memcpy(fd, CMSG_DATA(h), sizeof *fd);
-        buf_append(b, data, (size_t)n);
+        ssize_t n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
+        if (n < 0)
+                return errno == EINTR ? 0 : -errno;
+        for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
+                if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+                        continue;
+                size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < count; i++) {
+                        int fd;
+                        memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
+                        if (c->fd_count < CLIENT_FDS_MAX)
+                                c->fds[c->fd_count++] = fd;
+                        else
+                                (void)close(fd);
+                }
+        }
+        if (n == 0)
+                return -ECONNRESET;
+        buf_append(&c->in, data, (size_t)n);
         return 0;
 }
 
-static Ecs__Envelope *wait_reply(int socket, int *ret_fd)
+static int wait_readable(struct client *c, uint64_t until)
 {
-        struct buf b = {0};
-        Ecs__Envelope *e = NULL;
-        int r = FRAME_INCOMPLETE;
-        while (r == FRAME_INCOMPLETE) {
-                r = frame_take(&b, IPC_FRAME_MAX, &e);
-                if (r == 0 && e->kind != ECS__ENVELOPE__KIND__REPLY) {
-                        ecs__envelope__free_unpacked(e, NULL);
-                        e = NULL;
-                        r = FRAME_INCOMPLETE;
-                } else if (r == FRAME_INCOMPLETE) {
-                        int error = receive(socket, &b, ret_fd);
-                        if (error != 0)
-                                r = error;
+        uint64_t now = clock_now_ms();
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        if (now >= until)
+                return -ETIMEDOUT;
+        int n = poll(&p, 1, (int)(until - now));
+        if (n < 0)
+                return errno == EINTR ? 0 : -errno;
+        return n == 0 ? -ETIMEDOUT : receive(c);
+}
+
+static int wait_reply(struct client *c, uint64_t until, Ecs__Envelope **ret)
+{
+        for (;;) {
+                Ecs__Envelope *e = NULL;
+                int r = frame_take(&c->in, IPC_FRAME_MAX, &e);
+                if (r == FRAME_INCOMPLETE)
+                        r = wait_readable(c, until);
+                if (r < 0)
+                        return r;
+                if (e == NULL)
+                        continue;
+                if (e->kind == ECS__ENVELOPE__KIND__REPLY && e->id == c->last_id) {
+                        *ret = e;
+                        return 0;
                 }
+                ecs__envelope__free_unpacked(e, NULL);
         }
-        buf_clear(&b);
-        if (r != 0)
-                (void)fprintf(stderr, "ecsctl: no answer: %s\n",
-                              r == -EAGAIN ? "it took too long" : strerror(-r));
-        return e;
 }
 
-Ecs__Envelope *ctl_ask(int socket, Ecs__Envelope *e, int *ret_fd)
+int client_ask(struct client *c, Ecs__Envelope *e, uint32_t deadline_ms, Ecs__Envelope **ret,
+               struct error *err)
 {
-        struct buf b = {0};
-        e->id = 1;
+        struct buf out = {0};
+        drop_fds(c);
+        e->id = ++c->last_id;
         e->kind = ECS__ENVELOPE__KIND__REQUEST;
-        (void)frame_append(&b, IPC_FRAME_MAX, e);
-        ssize_t n = send(socket, b.data, b.length, MSG_NOSIGNAL);
-        bool sent = n == (ssize_t)b.length;
-        buf_clear(&b);
-        if (!sent) {
-                (void)fprintf(stderr, "ecsctl: cannot ask: %s\n", strerror(errno));
-                return NULL;
-        }
-        Ecs__Envelope *reply = wait_reply(socket, ret_fd);
-        if (reply == NULL || reply->body_case != ECS__ENVELOPE__BODY_ERROR)
-                return reply;
-        (void)fprintf(stderr, "ecsctl: %s%s\n", reply->error->text,
-                      reply->error->code == EACCES ? " (this needs root)" : "");
-        ecs__envelope__free_unpacked(reply, NULL);
-        return NULL;
+        int r = frame_append(&out, IPC_FRAME_MAX_CONTROL, e);
+        if (r == 0)
+                r = send_all(c, &out);
+        buf_clear(&out);
+        if (r == 0)
+                r = wait_reply(c, clock_now_ms() + deadline_ms, ret);
+        if (r == -ETIMEDOUT)
+                return error_set(err, r, "no answer within %u s; 'ecsctl status' shows what the "
+                                         "workers do",
+                                 deadline_ms / 1000);
+        if (r < 0)
+                return error_set(err, r, "the connection broke: %s", strerror(-r));
+        if ((*ret)->body_case != ECS__ENVELOPE__BODY_ERROR)
+                return 0;
+        r = error_set(err, -(*ret)->error->code, "%s", (*ret)->error->text);
+        ecs__envelope__free_unpacked(*ret, NULL);
+        *ret = NULL;
+        if (r == -EACCES)
+                (void)error_wrap(err, "refused (changing needs to be root)");
+        return r < 0 ? r : -EPROTO;
 }
 
-int ctl_peer(struct ctl *c, const char *peer)
+int client_open_peer(struct client *c, const char *worker, struct client *peer, struct error *err)
 {
-        int fd = -1;
-        const struct timeval limit = {.tv_sec = ANSWER_S};
         Ecs__Connect m = ECS__CONNECT__INIT;
-        m.peer = (char *)peer;
-        Ecs__Envelope e = IPC_ENVELOPE(CONNECT, connect, &m);
-        Ecs__Envelope *reply = ctl_ask(c->socket, &e, &fd);
-        if (reply != NULL)
-                ecs__envelope__free_unpacked(reply, NULL);
-        if (fd >= 0)
-                (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        return fd;
+        m.peer = (char *)worker;
+        Ecs__Envelope e = IPC_ENVELOPE(CONNECT, connect, &m), *reply = NULL;
+        *peer = (struct client){.fd = -1};
+        int r = client_ask(c, &e, 10000, &reply, err);
+        if (r != 0)
+                return error_wrap(err, "cannot reach the %s worker", worker);
+        ecs__envelope__free_unpacked(reply, NULL);
+        peer->fd = client_take_fd(c, 0);
+        if (peer->fd < 0)
+                return error_set(err, -EPROTO, "the supervisor sent no connection to %s", worker);
+        return 0;
 }

@@ -1,71 +1,111 @@
-/* ecsctl: looks at, and changes, a running agent through its control socket. */
+/* ecsctl: looks at a running agent and changes its workers. This file reads the options every
+ * command shares, opens the control socket and calls the command. */
+#include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
-#include "ctl.h"
+#include "client.h"
+#include "command.h"
+#include "error.h"
 
-static const struct ctl_command *const commands[] = {
-        &ctl_status, &ctl_tasks, &ctl_task,     &ctl_why,   &ctl_start,
-        &ctl_stop,   &ctl_restart, &ctl_loglevel, &ctl_local,
+static const struct command *const commands[] = {
+        &command_status, &command_tasks, &command_task,     &command_why,   &command_start,
+        &command_stop,   &command_restart, &command_loglevel, &command_debug, &command_local,
 };
+
+int command_fail(const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        (void)fputs("ecsctl: ", stderr);
+        (void)vfprintf(stderr, format, ap);
+        (void)fputc('\n', stderr);
+        va_end(ap);
+        return 1;
+}
 
 static void usage(FILE *to)
 {
-        (void)fprintf(to, "usage: ecsctl [--run-dir DIR] [--json] COMMAND\n\n");
+        (void)fputs("usage: ecsctl [--json] [--run-dir DIR] COMMAND [ARGUMENT]...\n\n", to);
         for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-                (void)fprintf(to, "  %-18s %s\n", commands[i]->usage, commands[i]->help);
-        (void)fprintf(to, "\n  --run-dir DIR      of the agent; default $ECS_RUN_DIR or "
-                          "/run/ecs-agent\n"
-                          "  --json             for programs\n"
-                          "  --help, --version\n\n"
-                          "Looking needs membership of group ecs-operators, changing needs root.\n");
+                (void)fprintf(to, "  %-10s %-22s %s\n", commands[i]->name, commands[i]->usage,
+                              commands[i]->summary);
+        (void)fputs("\n  --json         machine-readable output\n"
+                    "  --run-dir DIR  of the supervisor; default $ECS_RUN_DIR, /run/ecs-agent\n"
+                    "  --version, --help\n\n"
+                    "Looking needs membership of group ecs-operators, changing needs root.\n",
+                    to);
 }
 
-/* Takes the options out of argv, wherever they stand; 0, or an exit code + 1. */
-static int options(struct ctl *c, int *argc, char **argv)
+static const struct command *find(const char *name)
 {
-        int kept = 0;
-        for (int i = 1; i < *argc; i++) {
-                if (strcmp(argv[i], "--json") == 0) {
-                        c->json = true;
-                } else if (strcmp(argv[i], "--run-dir") == 0 && i + 1 < *argc) {
-                        c->run_dir = argv[++i];
-                } else if (strcmp(argv[i], "--help") == 0) {
-                        usage(stdout);
-                        return 1;
-                } else if (strcmp(argv[i], "--version") == 0) {
-                        (void)printf("ecsctl %s\n", ECS_VERSION);
-                        return 1;
-                } else {
-                        argv[kept++] = argv[i];
-                }
+        for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+                if (strcmp(commands[i]->name, name) == 0)
+                        return commands[i];
+        return NULL;
+}
+
+static int run(struct ctl *c, int argc, char **argv)
+{
+        const struct command *command = find(argv[0]);
+        struct client client;
+        struct error err = {0};
+        if (command == NULL)
+                return command_fail("no command '%s', see --help", argv[0]);
+        if (argc - 1 < command->min_args || (command->max_args >= 0 && argc - 1 > command->max_args))
+                return command_fail("usage: ecsctl %s %s", command->name, command->usage);
+        if (client_open(&client, c->run_dir, &err) != 0) {
+                client_close(&client);
+                return command_fail("%s", err.text);
         }
-        *argc = kept;
-        return 0;
+        c->client = &client;
+        int code = command->run(c, argc - 1, argv + 1);
+        client_close(&client);
+        return code;
 }
 
 int main(int argc, char **argv)
 {
-        const char *run_dir = getenv("ECS_RUN_DIR");
-        struct ctl c = {.run_dir = run_dir != NULL ? run_dir : "/run/ecs-agent", .socket = -1};
-        int r = options(&c, &argc, argv);
-        if (r != 0)
-                return r - 1;
-        for (size_t i = 0; argc > 0 && i < ARRAY_SIZE(commands); i++) {
-                if (strcmp(commands[i]->name, argv[0]) != 0)
-                        continue;
-                if (argc - 1 < commands[i]->min_args) {
-                        (void)fprintf(stderr, "usage: ecsctl %s\n", commands[i]->usage);
+        enum { OPT_JSON = 256, OPT_NEW, OPT_RUN_DIR, OPT_VERSION, OPT_HELP };
+        static const struct option options[] = {
+                {"json", no_argument, NULL, OPT_JSON},
+                {"new", no_argument, NULL, OPT_NEW},
+                {"run-dir", required_argument, NULL, OPT_RUN_DIR},
+                {"version", no_argument, NULL, OPT_VERSION},
+                {"help", no_argument, NULL, OPT_HELP},
+                {NULL, 0, NULL, 0},
+        };
+        const char *from_environment = getenv("ECS_RUN_DIR");
+        struct ctl c = {.run_dir = from_environment != NULL ? from_environment : "/run/ecs-agent"};
+        int o;
+        while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                switch (o) {
+                case OPT_JSON:
+                        c.json = true;
+                        break;
+                case OPT_NEW:
+                        c.reopen = true;
+                        break;
+                case OPT_RUN_DIR:
+                        c.run_dir = optarg;
+                        break;
+                case OPT_VERSION:
+                        (void)printf("ecsctl %s\n", ECS_VERSION);
+                        return 0;
+                case OPT_HELP:
+                        usage(stdout);
+                        return 0;
+                default:
+                        usage(stderr);
                         return 2;
                 }
-                if (ctl_connect(&c) != 0)
-                        return 1;
-                return commands[i]->run(&c, argc - 1, argv + 1);
         }
-        if (argc > 0)
-                (void)fprintf(stderr, "ecsctl: unknown command '%s'\n\n", argv[0]);
-        usage(stderr);
-        return 2;
+        if (optind == argc) {
+                usage(stderr);
+                return 2;
+        }
+        return run(&c, argc - optind, argv + optind);
 }

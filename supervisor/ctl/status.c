@@ -1,0 +1,74 @@
+/* ecsctl status: every worker's state, and what this host cannot do. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "cleanup.h"
+#include "client.h"
+#include "command.h"
+#include "connection.h"
+#include "error.h"
+
+static void print_json(const Ecs__CtlStatusReply *s)
+{
+        cleanup_json json_t *workers = json_array(), *notices = json_array();
+        for (size_t i = 0; i < s->n_workers; i++) {
+                const Ecs__WorkerStatus *w = s->workers[i];
+                (void)json_array_append_new(
+                        workers,
+                        json_pack("{ss ss si si sI sb ss ss}", "name", w->name, "state", w->state,
+                                  "pid", (int)w->pid, "restarts", (int)w->restarts, "sinceMs",
+                                  (json_int_t)w->since_ms, "degraded", (int)w->degraded, "text",
+                                  w->text, "lastExit", w->last_exit));
+        }
+        for (size_t i = 0; i < s->n_notices; i++)
+                (void)json_array_append_new(notices, json_string(s->notices[i]));
+        cleanup_json json_t *all = json_pack(
+                "{ss sI sb ss ss ss ss sO sO}", "version", s->version, "uptimeMs",
+                (json_int_t)s->uptime_ms, "localMode", (int)s->local_mode, "localEndpoint",
+                s->local_endpoint, "dataDir", s->data_dir, "region", s->region, "cluster",
+                s->cluster, "workers", workers, "notices", notices);
+        (void)json_dumpf(all, stdout, JSON_INDENT(2));
+        (void)putchar('\n');
+}
+
+static void print_text(const Ecs__CtlStatusReply *s)
+{
+        (void)printf("agent %s, up %" PRIu64 " s, region %s, cluster %s, data in %s\n", s->version,
+                     s->uptime_ms / 1000, s->region, s->cluster[0] != '\0' ? s->cluster : "default",
+                     s->data_dir);
+        if (s->local_mode)
+                (void)printf("local control plane at %s; eval \"$(ecsctl local env)\" to use it\n",
+                             s->local_endpoint);
+        (void)printf("\n%-10s %-9s %8s %9s %9s  %s\n", "WORKER", "STATE", "PID", "SINCE", "RESTARTS",
+                     "");
+        for (size_t i = 0; i < s->n_workers; i++) {
+                const Ecs__WorkerStatus *w = s->workers[i];
+                (void)printf("%-10s %-9s %8u %7" PRIu64 " s %9u  %s%s%s%s\n", w->name, w->state,
+                             w->pid, w->since_ms / 1000, w->restarts,
+                             w->degraded ? "degraded: " : "", w->text,
+                             w->last_exit[0] != '\0' ? "  last end: " : "", w->last_exit);
+        }
+        for (size_t i = 0; i < s->n_notices; i++)
+                (void)printf("%s! %s\n", i == 0 ? "\n" : "", s->notices[i]);
+}
+
+static int run(struct ctl *c, int argc, char **argv)
+{
+        Ecs__CtlStatus m = ECS__CTL_STATUS__INIT;
+        Ecs__Envelope e = IPC_ENVELOPE(CTL_STATUS, ctl_status, &m), *reply = NULL;
+        struct error err = {0};
+        (void)argc;
+        (void)argv;
+        if (client_ask(c->client, &e, 5000, &reply, &err) != 0)
+                return command_fail("%s", err.text);
+        if (c->json)
+                print_json(reply->ctl_status_reply);
+        else
+                print_text(reply->ctl_status_reply);
+        ecs__envelope__free_unpacked(reply, NULL);
+        return 0;
+}
+
+const struct command command_status = {
+        .name = "status", .usage = "", .summary = "workers and their states", .run = run};

@@ -1,0 +1,13 @@
+/* task_list: tasks as the engine knows them, for the commands that show them. */
+#pragma once
+
+#include "command.h"
+#include "envelope.pb-c.h"
+
+/* arn: "" all, else an ARN or the id at its end. Owned by the caller
+ * (ecs__envelope__free_unpacked); NULL after telling why. */
+Ecs__Envelope *task_list_get(struct ctl *c, const char *arn);
+/* The part behind the last slash. */
+const char *task_list_id(const char *arn);
+/* All facts, as JSON on standard output. */
+void task_list_print_json(const Ecs__GetTasksReply *r);

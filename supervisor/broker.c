@@ -61,7 +61,7 @@ void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
                 ipc_reply_error(r, -EACCES, "this pair may not talk");
                 return;
         }
-        if (p->state == P_READY && p->control != NULL) {
+        if ((p->state == P_READY || p->state == P_DEBUG) && p->reached_ready && p->control != NULL) {
                 grant(p, r, asker);
                 return;
         }

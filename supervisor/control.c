@@ -80,6 +80,8 @@ static void handle_connect(void *context, struct ipc_request *r, const Ecs__Enve
 
 /* ---- changing ---- */
 
+#define NO_WORKER "no such worker; see 'ecsctl status' for their names"
+
 static void answer_done(struct ipc_request *r)
 {
         Ecs__CtlDone done = ECS__CTL_DONE__INIT;
@@ -87,14 +89,51 @@ static void answer_done(struct ipc_request *r)
         ipc_reply(r, &e);
 }
 
-static void set_level(struct supervisor *s, uint32_t level)
+/* worker: a name, or "all". False when there is none of that name. */
+static bool set_level(struct supervisor *s, const char *worker, uint32_t level)
 {
+        bool all = strcmp(worker, "all") == 0;
+        bool found = all;
         Ecs__LogLevel m = ECS__LOG_LEVEL__INIT;
         m.level = level;
         Ecs__Envelope e = IPC_ENVELOPE(LOG_LEVEL, log_level, &m);
-        for (size_t i = 0; i < s->process_count; i++)
-                if (s->processes[i].control != NULL)
-                        (void)ipc_send_event(s->processes[i].control, &e);
+        for (size_t i = 0; i < s->process_count; i++) {
+                struct process *p = &s->processes[i];
+                if (!all && strcmp(worker, p->row->name) != 0)
+                        continue;
+                found = true;
+                if (p->control != NULL)
+                        (void)ipc_send_event(p->control, &e);
+        }
+        if ((all || strcmp(worker, "supervisor") == 0) && level <= LOG_LEVEL_DEBUG) {
+                log_set_level((enum log_level)level);
+                found = true;
+        }
+        return found;
+}
+
+/* A later change of the same worker ends the waiting of an earlier one. */
+static void overtake(struct supervisor *s, const struct process *p)
+{
+        for (struct held **at = &s->control->held; *at != NULL;) {
+                struct held *h = *at;
+                if (h->process != p) {
+                        at = &h->next;
+                        continue;
+                }
+                *at = h->next;
+                ipc_reply_error(h->request, -ECANCELED, "another change of this worker came after");
+                free(h);
+        }
+}
+
+static void handle_debug(void *context, struct ipc_request *r, const Ecs__Envelope *m)
+{
+        struct process *p = supervisor_find(context, m->ctl_debug->worker);
+        if (p == NULL)
+                ipc_reply_error(r, -ENOENT, NO_WORKER);
+        else
+                debug_request(p, r);
 }
 
 static void handle_worker(void *context, struct ipc_request *r, const Ecs__Envelope *m)
@@ -110,16 +149,20 @@ static void handle_worker(void *context, struct ipc_request *r, const Ecs__Envel
         struct supervisor *s = context;
         const Ecs__CtlWorker *c = m->ctl_worker;
         if (c->action == ECS__CTL_WORKER__ACTION__LOGLEVEL) {
-                set_level(s, c->level);
-                answer_done(r);
+                if (set_level(s, c->worker, c->level))
+                        answer_done(r);
+                else
+                        ipc_reply_error(r, -ENOENT, NO_WORKER);
                 return;
         }
         struct process *p = supervisor_find(s, c->worker);
         if (p == NULL || c->action < ECS__CTL_WORKER__ACTION__START ||
             c->action > ECS__CTL_WORKER__ACTION__RESTART) {
-                ipc_reply_error(r, -ENOENT, "no such worker; see 'ecsctl status' for their names");
+                ipc_reply_error(r, -ENOENT, NO_WORKER);
                 return;
         }
+        overtake(s, p);
+        p->reopen = p->reopen || c->reopen;
         struct held *h = mem_zalloc(sizeof *h);
         *h = (struct held){.next = s->control->held,
                            .request = r,
@@ -149,9 +192,16 @@ static const struct ipc_handler control_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CTL_STATUS] = {handle_status, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_WORKER] = {handle_worker, PEER_CTL_ROOT, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_CTL_DEBUG] = {handle_debug, PEER_CTL_ROOT, WHEN_ANY},
 };
 
 /* ---- the socket ---- */
+
+static void on_connection_closed(void *arg, struct ipc_connection *c, const char *reason)
+{
+        (void)reason;
+        debug_connection_closed(arg, c);
+}
 
 static void on_accept(uv_poll_t *h, int status, int events)
 {
@@ -172,7 +222,9 @@ static void on_accept(uv_poll_t *h, int status, int events)
         struct ipc_connection_options o = {.peer = may_change ? PEER_CTL_ROOT : PEER_CTL,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
                                            .handlers = control_handlers,
-                                           .context = s};
+                                           .context = s,
+                                           .closed_arg = s,
+                                           .on_close = on_connection_closed};
         (void)ipc_connection_new(&s->loop, fd, &o);
 }
 

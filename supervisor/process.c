@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "clock.h"
 #include "config_table.h"
 #include "mem.h"
@@ -27,7 +28,7 @@ const char *process_state_name(enum process_state st)
 {
         static const char *const names[P_STATES] = {
                 [P_STOPPED] = "stopped",   [P_STARTING] = "starting", [P_READY] = "ready",
-                [P_STOPPING] = "stopping", [P_BACKOFF] = "backoff",
+                [P_STOPPING] = "stopping", [P_BACKOFF] = "backoff",   [P_DEBUG] = "debug",
         };
         return names[st];
 }
@@ -87,6 +88,22 @@ void act_none(struct process *p)
         (void)p;
 }
 
+/* The old binary stays in use when there is no new one. */
+static void reopen_binary(struct process *p)
+{
+        if (!p->reopen)
+                return;
+        p->reopen = false;
+        int fd = spawn_open_binary(p->row->exec);
+        if (fd < 0) {
+                log_error(&p->log_context, "no new binary, keeping the old one",
+                          LOG_STR("reason", strerror(-fd)));
+                return;
+        }
+        (void)close(p->exec_fd);
+        p->exec_fd = fd;
+}
+
 void act_spawn(struct process *p)
 {
         p->missed = 0;
@@ -96,6 +113,7 @@ void act_spawn(struct process *p)
         p->degraded = false;
         free(p->text);
         p->text = NULL;
+        reopen_binary(p);
         int r = spawn_worker(p);
         if (r != 0) {
                 log_error(&p->log_context, "cannot start worker", LOG_STR("reason", strerror(-r)));
@@ -109,8 +127,9 @@ void act_spawn(struct process *p)
 void act_ready(struct process *p)
 {
         (void)uv_timer_stop(&p->timer);
-        (void)uv_timer_start(&p->ping, on_ping, clock_wait_ms(PING_EVERY_MS),
-                             clock_wait_ms(PING_EVERY_MS));
+        if (p->state != P_DEBUG)
+                (void)uv_timer_start(&p->ping, on_ping, clock_wait_ms(PING_EVERY_MS),
+                                     clock_wait_ms(PING_EVERY_MS));
         p->reached_ready = true;
         p->ready_ms = clock_now_ms();
         log_info(&p->log_context, "worker is ready", LOG_INT("pid", p->pid));
@@ -125,8 +144,13 @@ void act_stop(struct process *p)
         p->wanted_again = false;
         (void)uv_timer_stop(&p->ping);
         (void)uv_timer_start(&p->timer, on_timer, STOP_DEADLINE_MS, 0);
-        if (p->control == NULL || ipc_send_event(p->control, &e) != 0)
+        if ((p->control == NULL || ipc_send_event(p->control, &e) != 0) && p->pid > 0)
                 (void)kill(p->pid, SIGKILL);
+}
+
+void act_stop_then_debug(struct process *p)
+{
+        act_stop(p);
 }
 
 void act_stop_then_start(struct process *p)
@@ -138,7 +162,8 @@ void act_stop_then_start(struct process *p)
 void act_kill(struct process *p)
 {
         log_warn(&p->log_context, "worker took too long, ending it hard", LOG_INT("pid", p->pid));
-        (void)kill(p->pid, SIGKILL);
+        if (p->pid > 0)
+                (void)kill(p->pid, SIGKILL);
 }
 
 void act_cancel(struct process *p)
@@ -149,7 +174,14 @@ void act_cancel(struct process *p)
 void act_exited(struct process *p)
 {
         (void)uv_timer_stop(&p->timer);
-        if (p->wanted_again && !p->supervisor->stopping)
+        if (p->supervisor->stopping) {
+                if (p->debug != NULL)
+                        ipc_reply_error(STEAL(p->debug), -ESHUTDOWN, "the service is stopping");
+                return;
+        }
+        if (p->debug != NULL)
+                process_event(p, E_DEBUG);
+        else if (p->wanted_again)
                 process_event(p, E_START);
 }
 
@@ -188,9 +220,11 @@ static void exited(struct process *p, int status)
         p->pid = 0;
         if (!wanted)
                 log_warn(&p->log_context, "worker ended", LOG_STR("how", p->last_exit));
+        p->reopen = p->reopen || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REOPEN);
+        process_event(p, E_EXITED);
+        /* only now: a stopping supervisor signals every process that seems to run */
         if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_TERMINAL && !s->stopping)
                 supervisor_stop(s, EXIT_TERMINAL);
-        process_event(p, E_EXITED);
 }
 
 void process_reap(struct supervisor *s)

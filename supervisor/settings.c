@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "cleanup.h"
 #include "config_parse.h"
 #include "error.h"
@@ -40,33 +41,35 @@ static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, bool ow
         return 0;
 }
 
-static gid_t group_or(struct supervisor *s, const char *name, gid_t fallback)
+/* The group's number, or the fallback; what is missing is added to names. */
+static gid_t group_or(const char *name, gid_t fallback, struct buf *names)
 {
         const struct group *g = getgrnam(name);
         if (g != NULL)
                 return g->gr_gid;
-        if (s->root)
-                supervisor_notice(s, mem_printf("group %s does not exist, using the number %u",
-                                                name, (unsigned)fallback));
+        buf_printf(names, "%s%s", names->length > 0 ? ", " : "", name);
         return fallback;
 }
 
 static void find_users(struct supervisor *s)
 {
-        bool missing = false;
-        s->state_gid = group_or(s, "ecs-state", FALLBACK_ID + 14);
-        s->operators_gid = group_or(s, "ecs-operators", 0);
+        struct buf names = {0};
+        s->state_gid = group_or("ecs-state", FALLBACK_ID + 14, &names);
+        s->operators_gid = group_or("ecs-operators", 0, &names);
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
                 const struct passwd *u = getpwnam(p->row->exec);
                 p->uid = u != NULL ? u->pw_uid : (uid_t)(FALLBACK_ID + i);
                 p->gid = u != NULL ? u->pw_gid : (gid_t)(FALLBACK_ID + i);
-                missing = missing || u == NULL;
+                if (u == NULL)
+                        buf_printf(&names, "%s%s", names.length > 0 ? ", " : "", p->row->exec);
         }
-        if (missing && s->root)
-                supervisor_notice(s, mem_printf("users of the workers do not exist, using the "
-                                                "numbers from %d on",
-                                                FALLBACK_ID));
+        cleanup_free char *missing = buf_steal(&names);
+        if (*missing != '\0' && s->root)
+                supervisor_notice(s, mem_printf("these users and groups do not exist: %s; numbers "
+                                                "from %d on are used, and only root may use "
+                                                "ecsctl where ecs-operators is one of them",
+                                                missing, FALLBACK_ID));
 }
 
 /* One directory a worker, so that none may write where another does; readers share a group. */
@@ -79,7 +82,8 @@ static int make_dirs(struct supervisor *s, struct error *err)
                 const struct process *p = &s->processes[i];
                 cleanup_free char *dir = mem_printf("%s/%s", s->data_dir, p->row->name);
                 /* people in ecs-operators pass through local/ to its credentials file */
-                r = make_dir(dir, p->row->local_only ? 02751 : 02750, p->uid, s->state_gid, s->root, err);
+                r = make_dir(dir, p->row->local_only ? 02751 : 02750, p->uid, s->state_gid,
+                             s->root, err);
         }
         return r;
 }
@@ -104,7 +108,7 @@ static void random_key(const char *prefix, char *id, char *secret)
 
 static int read_pair(const char *text, const char *profile, char id[64], char secret[64])
 {
-        cleanup_free char *head = mem_printf("[%s]", profile);
+        cleanup_free char *head = mem_printf("\n[%s]\n", profile);
         const char *p = strstr(text, head);
         if (p == NULL || sscanf(p + strlen(head), " aws_access_key_id = %63s"
                                                   " aws_secret_access_key = %63s",
@@ -120,7 +124,8 @@ static int write_pairs(struct supervisor *s, const char *path, struct error *err
         random_key("AKIA", id[0], secret[0]);
         random_key("AKIA", id[1], secret[1]);
         cleanup_free char *text = mem_printf(
-                "# key pairs of the local control plane; the default one is for people and programs\n"
+                "# Key pairs of the local control plane: default for people and programs, agent\n"
+                "# for the agent itself. Remove the file to have new ones made.\n"
                 "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n"
                 "[agent]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
                 id[0], secret[0], id[1], secret[1]);

@@ -26,26 +26,19 @@
 static char *const worker_environment[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                                            (char *)"LC_ALL=C.UTF-8", NULL};
 
-/* What the child needs open, in order of the descriptor it gets (3, 4, 5 …). */
-struct child_fds {
-        int fds[2 + LISTENERS];
-        int count;
-        int error;  /* becomes descriptor 2 */
-};
-
 static void run_child(struct process *p, const struct child_fds *c) __attribute__((noreturn));
 static void run_child(struct process *p, const struct child_fds *c)
 {
         int moved[2 + LISTENERS];
-        for (int i = 0; i < c->count; i++)
+        for (size_t i = 0; i < c->count; i++)
                 moved[i] = fcntl(c->fds[i], F_DUPFD, 100);
-        for (int i = 0; i < c->count; i++)
-                (void)dup2(moved[i], CONTROL_FD + i);
+        for (size_t i = 0; i < c->count; i++)
+                (void)dup2(moved[i], CONTROL_FD + (int)i);
         (void)dup2(c->error, STDERR_FILENO);
         int null = open("/dev/null", O_RDWR);
         (void)dup2(null, STDIN_FILENO);
         (void)dup2(c->error, STDOUT_FILENO);
-        (void)close_range((unsigned)(CONTROL_FD + c->count), ~0U, CLOSE_RANGE_CLOEXEC);
+        (void)close_range((unsigned)CONTROL_FD + (unsigned)c->count, ~0U, CLOSE_RANGE_CLOEXEC);
         sigset_t none;
         (void)sigemptyset(&none);
         (void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -81,12 +74,36 @@ static size_t fill_groups(struct process *p, uint32_t groups[4])
         size_t n = 0;
         groups[n++] = s->state_gid;
         const char *host = config_text(s->config, "DOCKER_HOST", "");
-        if (p->row->docker && strncmp(host, "unix://", 7) == 0 && stat(host + 7, &st) == 0)
+        if (p->row->docker && strncmp(host, "unix://", 7) == 0 && stat(host + 7, &st) == 0 &&
+            st.st_gid != 0)
                 groups[n++] = st.st_gid;
         return n;
 }
 
-static int send_hello(struct process *p)
+size_t spawn_listeners(const struct process *p, Ecs__Listener *ret, Ecs__Listener **ret_list)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < LISTENERS; i++) {
+                if ((p->row->listens & 1u << i) == 0 || p->supervisor->listeners[i] < 0)
+                        continue;
+                ecs__listener__init(&ret[n]);
+                ret[n].name = (char *)listener_names[i];
+                ret[n].fd = (uint32_t)(LOG_FD + 1 + n);
+                ret_list[n] = &ret[n];
+                n++;
+        }
+        return n;
+}
+
+static enum log_level current_level(void)
+{
+        int level = LOG_LEVEL_DEBUG;
+        while (level > 0 && !log_enabled((enum log_level)level))
+                level--;
+        return (enum log_level)level;
+}
+
+static int send_hello(struct process *p, bool debug)
 {
         struct supervisor *s = p->supervisor;
         struct pairs ps = {0};
@@ -98,27 +115,18 @@ static int send_hello(struct process *p)
         ps.list = mem_alloc((ps.count + 1) * sizeof *ps.list);
         for (size_t i = 0; i < ps.count; i++)
                 ps.list[i] = &ps.pairs[i];
-        for (size_t i = 0; i < LISTENERS; i++) {
-                if ((p->row->listens & 1u << i) == 0 || s->listeners[i] < 0)
-                        continue;
-                ecs__listener__init(&listeners[h.n_listeners]);
-                listeners[h.n_listeners].name = (char *)listener_names[i];
-                listeners[h.n_listeners].fd = (uint32_t)(LOG_FD + 1 + h.n_listeners);
-                listener_list[h.n_listeners] = &listeners[h.n_listeners];
-                h.n_listeners++;
-        }
         h.protocol = ECS_PROTOCOL_VERSION;
         h.build = (char *)ECS_VERSION;
         h.worker = (char *)p->row->name;
         h.n_config = ps.count;
         h.config = ps.list;
+        h.n_listeners = spawn_listeners(p, listeners, listener_list);
         h.listeners = listener_list;
         h.data_dir = s->data_dir;
         h.run_dir = s->run_dir;
-        h.log_level = LOG_LEVEL_DEBUG;
-        while (h.log_level > 0 && !log_enabled((enum log_level)h.log_level))
-                h.log_level--;
+        h.log_level = (uint32_t)current_level();
         h.time_scale = clock_scale();
+        h.debug = debug;
         if (s->root) {
                 h.uid = p->uid;
                 h.gid = p->gid;
@@ -204,30 +212,25 @@ static void collect(const struct process *p, int control, int log, int error, st
                         c->fds[c->count++] = p->supervisor->listeners[i];
 }
 
-int spawn_worker(struct process *p)
+void spawn_close_channels(struct child_fds *c)
+{
+        (void)close(c->fds[0]);
+        (void)close(c->fds[1]);
+        (void)close(c->error);
+}
+
+int spawn_open_channels(struct process *p, bool debug, struct child_fds *c)
 {
         struct supervisor *s = p->supervisor;
         int control[2] = {-1, -1}, log[2] = {-1, -1}, error[2] = {-1, -1};
-        struct child_fds c;
         int r = make_pairs(control, log, error);
-        pid_t pid = -1;
-        if (r == 0) {
-                collect(p, control[1], log[1], error[1], &c);
-                pid = fork();
-                r = pid < 0 ? -errno : 0;
-        }
-        if (pid == 0)
-                run_child(p, &c);
         if (r != 0) {
                 close_pair(control);
                 close_pair(log);
                 close_pair(error);
                 return r;
         }
-        (void)close(control[1]);
-        (void)close(log[1]);
-        (void)close(error[1]);
-        p->pid = pid;
+        collect(p, control[1], log[1], error[1], c);
         struct ipc_connection_options o = {.peer = p->row->peer,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
                                            .handlers = worker_handlers,
@@ -238,5 +241,48 @@ int spawn_worker(struct process *p)
         p->control = ipc_connection_new(&s->loop, control[0], &o);
         (void)log_source_new(s, p->row->name, log[0], true);
         (void)log_source_new(s, p->row->name, error[0], false);
-        return send_hello(p);
+        r = send_hello(p, debug);
+        if (r != 0) {
+                ipc_connection_close(p->control, "Hello was not sent");
+                p->control = NULL;
+                spawn_close_channels(c);
+        }
+        return r;
+}
+
+int spawn_worker(struct process *p)
+{
+        struct child_fds c;
+        int r = spawn_open_channels(p, false, &c);
+        if (r != 0)
+                return r;
+        pid_t pid = fork();
+        if (pid == 0)
+                run_child(p, &c);
+        r = pid < 0 ? -errno : 0;
+        spawn_close_channels(&c);
+        if (r == 0)
+                p->pid = pid;
+        else
+                ipc_connection_close(STEAL(p->control), "fork failed");
+        return r;
+}
+
+/* Beside the supervisor's own binary, else in the libexec folder of the same prefix. */
+int spawn_open_binary(const char *name)
+{
+        static const char *const places[] = {"", "../libexec/ecs-agent/", "../lib/ecs-agent/"};
+        char self[4096];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+        if (n <= 0)
+                return -errno;
+        self[n] = '\0';
+        *strrchr(self, '/') = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                cleanup_free char *path = mem_printf("%s/%s%s", self, places[i], name);
+                int fd = open(path, O_PATH | O_CLOEXEC);
+                if (fd >= 0)
+                        return fd;
+        }
+        return -ENOENT;
 }

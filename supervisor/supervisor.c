@@ -148,30 +148,6 @@ static void open_signals(struct supervisor *s)
 
 /* ---- start ---- */
 
-/* Beside the supervisor's own binary, else in the libexec folder of the same prefix. */
-static int open_binary(const char *name)
-{
-        char self[4096];
-        ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-        if (n <= 0)
-                return -errno;
-        self[n] = '\0';
-        *strrchr(self, '/') = '\0';
-        static const char *const places[] = {"%s/%s", "%s/../libexec/ecs-agent/%s",
-                                             "%s/../lib/ecs-agent/%s"};
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                char path[8192];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-                (void)snprintf(path, sizeof path, places[i], self, name);
-#pragma GCC diagnostic pop
-                int fd = open(path, O_PATH | O_CLOEXEC);
-                if (fd >= 0)
-                        return fd;
-        }
-        return -ENOENT;
-}
-
 static int make_processes(struct supervisor *s, struct error *err)
 {
         s->processes = mem_zalloc(worker_row_count * sizeof *s->processes);
@@ -185,7 +161,7 @@ static int make_processes(struct supervisor *s, struct error *err)
                         .row = row,
                         .backoff = {.min_ms = 100, .max_ms = 30000, .jitter = 0.2, .multiple = 2},
                         .log_context = {.key = "process", .value = row->name},
-                        .exec_fd = open_binary(row->exec)};
+                        .exec_fd = spawn_open_binary(row->exec)};
                 if (p->exec_fd < 0)
                         return error_set(err, -ENOENT,
                                          "%s is neither beside ecs-supervisor nor in "

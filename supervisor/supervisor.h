@@ -33,8 +33,9 @@ struct worker_row {
 extern const struct worker_row worker_rows[];
 extern const size_t worker_row_count;
 
-enum process_state { P_STOPPED, P_STARTING, P_READY, P_STOPPING, P_BACKOFF, P_STATES };
-enum process_event { E_START, E_READY, E_EXITED, E_STOP, E_RESTART, E_TIMER, E_EVENTS };
+enum process_state { P_STOPPED, P_STARTING, P_READY, P_STOPPING, P_BACKOFF, P_DEBUG, P_STATES };
+enum process_event { E_START, E_READY, E_EXITED, E_STOP, E_RESTART, E_TIMER,
+                     E_DEBUG, E_EVENTS };
 
 struct process {
         struct supervisor *supervisor;
@@ -44,6 +45,9 @@ struct process {
         pid_t pid;
         unsigned restarts;
         bool wanted_again;            /* start again once it has exited */
+        bool reopen;                  /* take the binary from its path before the next start */
+        struct ipc_request *debug;    /* 'ecsctl debug' waiting for the slot */
+        struct ipc_connection *debugger;  /* who holds the slot in P_DEBUG */
         bool reached_ready;
         uint64_t ready_ms;
         struct backoff backoff;
@@ -75,7 +79,7 @@ struct process_cell {
         enum process_state next;
 };
 extern const struct process_cell process_cells[P_STATES][E_EVENTS];
-/* The actions, in process_actions.c. */
+/* The actions, in process.c and debug.c. */
 void act_none(struct process *p);
 void act_spawn(struct process *p);
 void act_ready(struct process *p);
@@ -85,9 +89,32 @@ void act_backoff(struct process *p);
 void act_exited(struct process *p);
 void act_stop_then_start(struct process *p);
 void act_cancel(struct process *p);
+void act_stop_then_debug(struct process *p);
+void act_debug(struct process *p);
+void act_debug_end(struct process *p);
+void act_debug_over(struct process *p);
 
 /* spawn.c: fork, descriptors, exec. 0 or negative errno. */
 int spawn_worker(struct process *p);
+/* The worker's ends of its channels, in order of the descriptor it gets (3, 4, 5 …). */
+struct child_fds {
+        int fds[2 + LISTENERS];
+        size_t count;
+        int error; /* becomes descriptor 2; -1: keeps the caller's */
+};
+/* Makes the channels, keeps our ends and sends Hello. The caller closes control, log and error
+ * of c (the first two of fds) once the worker has them. */
+int spawn_open_channels(struct process *p, bool debug, struct child_fds *c);
+void spawn_close_channels(struct child_fds *c);
+/* The listeners of a worker, as Hello and CtlDebugReply name them. Returns their count. */
+size_t spawn_listeners(const struct process *p, Ecs__Listener *ret, Ecs__Listener **ret_list);
+/* Opens the binary of a worker anew. Descriptor (O_PATH) or negative errno. */
+int spawn_open_binary(const char *name);
+
+/* debug.c: the slot of a worker, lent to 'ecsctl debug'. */
+void debug_request(struct process *p, struct ipc_request *r);
+/* A connection of the control socket has ended. */
+void debug_connection_closed(struct supervisor *s, const struct ipc_connection *c);
 
 /* broker.c: connections between workers. */
 void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,

@@ -1,4 +1,4 @@
-/* ecsctl loglevel: how much a worker, or "all", tells. Lasts until it is restarted. */
+/* ecsctl loglevel: how much a worker, or all of them, tell. Lasts until it is restarted. */
 #include <string.h>
 
 #include "change.h"
@@ -8,19 +8,19 @@ static int run(struct ctl *c, int argc, char **argv)
 {
         Ecs__CtlWorker m = ECS__CTL_WORKER__INIT;
         enum log_level level;
-        (void)argc;
-        if (log_level_from_string(argv[1], &level) != 0)
+        const char *text = argv[argc - 1];
+        if (log_level_from_string(text, &level) != 0)
                 return command_fail("no level '%s': debug, info, warn, error, crit or none",
-                                    argv[1]);
-        m.worker = argv[0];
+                                    text);
+        m.worker = argc == 2 ? argv[0] : (char *)"all";
         m.action = ECS__CTL_WORKER__ACTION__LOGLEVEL;
         m.level = (uint32_t)level;
         return change_worker(c, &m);
 }
 
 const struct command command_loglevel = {.name = "loglevel",
-                                         .usage = "WORKER|all LEVEL",
-                                         .summary = "how much a worker tells",
-                                         .min_args = 2,
+                                         .usage = "[WORKER] LEVEL",
+                                         .summary = "how much the workers tell",
+                                         .min_args = 1,
                                          .max_args = 2,
                                          .run = run};

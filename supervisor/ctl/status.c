@@ -1,7 +1,8 @@
-/* ecsctl status: every worker's state, and what this host cannot do. */
+/* ecsctl status: every worker's state, the session with ECS, and what this host cannot do. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cleanup.h"
 #include "client.h"
@@ -9,7 +10,26 @@
 #include "connection.h"
 #include "error.h"
 
-static void print_json(const Ecs__CtlStatusReply *s)
+/* How the backend stands with ECS; NULL when it is not there to say. */
+static Ecs__Envelope *ask_link(struct ctl *c, const Ecs__CtlStatusReply *s)
+{
+        for (size_t i = 0; i < s->n_workers; i++) {
+                struct client backend;
+                struct error err = {0};
+                Ecs__GetLink m = ECS__GET_LINK__INIT;
+                Ecs__Envelope e = IPC_ENVELOPE(GET_LINK, get_link, &m), *reply = NULL;
+                if (strcmp(s->workers[i]->name, "backend") != 0 ||
+                    strcmp(s->workers[i]->state, "ready") != 0)
+                        continue; /* asking a worker that is not ready would wait */
+                if (client_open_peer(c->client, "backend", &backend, &err) == 0)
+                        (void)client_ask(&backend, &e, 2000, &reply, &err);
+                client_close(&backend);
+                return reply;
+        }
+        return NULL;
+}
+
+static void print_json(const Ecs__CtlStatusReply *s, const Ecs__Link *l)
 {
         cleanup_json json_t *workers = json_array(), *notices = json_array();
         for (size_t i = 0; i < s->n_workers; i++) {
@@ -25,14 +45,19 @@ static void print_json(const Ecs__CtlStatusReply *s)
                 (void)json_array_append_new(notices, json_string(s->notices[i]));
         cleanup_json json_t *all = json_pack(
                 "{ss sI sb ss ss ss ss sO sO}", "version", s->version, "uptimeMs",
-                (json_int_t)s->uptime_ms, "localMode", (int)s->local_mode, "localEndpoint",
+                (json_int_t)s->uptime_ms, "local", (int)s->local_mode, "localEndpoint",
                 s->local_endpoint, "dataDir", s->data_dir, "region", s->region, "cluster",
                 s->cluster, "workers", workers, "notices", notices);
+        if (l != NULL)
+                (void)json_object_set_new(all, "link",
+                                          json_pack("{sb ss si ss}", "registered",
+                                                    (int)l->registered, "acs", l->acs, "outbox",
+                                                    (int)l->outbox, "lastError", l->last_error));
         (void)json_dumpf(all, stdout, JSON_INDENT(2));
         (void)putchar('\n');
 }
 
-static void print_text(const Ecs__CtlStatusReply *s)
+static void print_text(const Ecs__CtlStatusReply *s, const Ecs__Link *l)
 {
         (void)printf("agent %s, up %" PRIu64 " s, region %s, cluster %s, data in %s\n", s->version,
                      s->uptime_ms / 1000, s->region, s->cluster[0] != '\0' ? s->cluster : "default",
@@ -40,6 +65,10 @@ static void print_text(const Ecs__CtlStatusReply *s)
         if (s->local_mode)
                 (void)printf("local control plane at %s; eval \"$(ecsctl local env)\" to use it\n",
                              s->local_endpoint);
+        if (l != NULL)
+                (void)printf("session %s%s, %u changes to report%s%s\n", l->acs,
+                             l->registered ? "" : " (not registered)", l->outbox,
+                             l->last_error[0] != '\0' ? "; last error: " : "", l->last_error);
         (void)printf("\n%-10s %-9s %8s %9s %9s  %s\n", "WORKER", "STATE", "PID", "SINCE", "RESTARTS",
                      "");
         for (size_t i = 0; i < s->n_workers; i++) {
@@ -62,10 +91,11 @@ static int run(struct ctl *c, int argc, char **argv)
         (void)argv;
         if (client_ask(c->client, &e, 5000, &reply, &err) != 0)
                 return command_fail("%s", err.text);
-        if (c->json)
-                print_json(reply->ctl_status_reply);
-        else
-                print_text(reply->ctl_status_reply);
+        const Ecs__CtlStatusReply *s = reply->ctl_status_reply;
+        Ecs__Envelope *link = ask_link(c, s);
+        (c->json ? print_json : print_text)(s, link != NULL ? link->link : NULL);
+        if (link != NULL)
+                ecs__envelope__free_unpacked(link, NULL);
         ecs__envelope__free_unpacked(reply, NULL);
         return 0;
 }

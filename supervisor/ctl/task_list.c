@@ -64,7 +64,6 @@ void task_list_print_json(const Ecs__GetTasksReply *r)
                                          "stoppedReason", t->stopped_reason, "waitingFor",
                                          t->waiting_for, "containers", containers));
         }
-        cleanup_json json_t *all = json_pack("{sO}", "tasks", tasks);
-        (void)json_dumpf(all, stdout, JSON_INDENT(2));
+        (void)json_dumpf(tasks, stdout, JSON_INDENT(2));
         (void)putchar('\n');
 }

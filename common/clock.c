@@ -139,6 +139,10 @@ int clock_parse(const char *text, int64_t *ret_wall_ms)
                 return -EINVAL;
         tm.tm_year = year - 1900;
         tm.tm_mon = month - 1;
-        *ret_wall_ms = ((int64_t)timegm(&tm) - (int64_t)offset * 60) * 1000 + ms;
+        int day = tm.tm_mday, second = tm.tm_sec;
+        int64_t t = (int64_t)timegm(&tm);
+        if (tm.tm_mday != day && second < 60)
+                return -EINVAL; /* no such day: timegm went on to the next month */
+        *ret_wall_ms = (t - (int64_t)offset * 60) * 1000 + ms;
         return 0;
 }

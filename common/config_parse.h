@@ -1,5 +1,6 @@
 /* config_parse: from environment, ecs.config files and the JSON file to validated, normalised
- * values. Precedence: environment > files (last given wins) > JSON file > default.
+ * values. Precedence: environment > files (last given wins) > JSON file > user data > default;
+ * an empty value is no value. JSON file: ECS_AGENT_CONFIG_FILE_PATH.
  * Source: host.md 1.1 and 1.2. */
 #pragma once
 
@@ -19,6 +20,7 @@ void config_warnings_clear(struct config_warnings *w);
 struct config_sources {
         char *const *environment;     /* "NAME=value", NULL-terminated */
         const char *const *files;     /* ecs.config files, NULL-terminated, rising precedence */
+        const char *user_data;        /* text of the instance's user data, or NULL */
 };
 
 /* Fills ret with every variable that has a value. Values of secret rows never appear in warnings

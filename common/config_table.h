@@ -15,6 +15,7 @@ enum config_type {
         CONFIG_WORD,      /* one of choices */
         CONFIG_JSON_PORTS,
         CONFIG_JSON_STRINGS,
+        CONFIG_JSON_CIDRS,
         CONFIG_JSON_MAP,  /* object of strings */
         CONFIG_RANGE,     /* lo-hi of ports */
         CONFIG_PAIR,      /* steady,burst */
@@ -38,6 +39,10 @@ enum config_flags {
         CONFIG_INTERNAL = 1 << 3,     /* set by the supervisor or by tests, not documented */
         CONFIG_DEFAULT_BELOW = 1 << 4,/* out of bounds: the default, not the bound */
         CONFIG_SILENT = 1 << 5,       /* a bad value falls back without a warning */
+        CONFIG_EXACT = 1 << 6,        /* choices are compared with their case */
+        CONFIG_FATAL_MEMBER = 1 << 7, /* only a list member outside choices ends the start */
+        CONFIG_STRICT_JSON = 1 << 8,  /* out of bounds in the JSON file ends the start */
+        CONFIG_ZERO_UNSET = 1 << 9,   /* 0 means the default */
 };
 
 struct config_row {
@@ -48,7 +53,8 @@ struct config_row {
         unsigned flags;
         int64_t min, max;             /* both 0 = unbounded; milliseconds for durations */
         const char *json_key;         /* in the JSON file; NULL = none */
-        const char *choices;          /* CONFIG_WORD: separated by | */
+        const char *choices;          /* words, or members of a list, separated by | */
+        const char *bounded_if;       /* bounds apply only while this boolean is true */
         const char *help;             /* one line */
 };
 

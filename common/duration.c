@@ -31,21 +31,21 @@ static const char *take_unit(const char *p, int64_t *ret_ns)
 /* One "1.5h" part; NULL when it is not one or overflows. */
 static const char *take_part(const char *p, int64_t *total)
 {
-        double whole = 0, fraction = 0, weight = 0.1;
+        int64_t whole = 0, unit, ns;
+        double fraction = 0, weight = 0.1;
         bool any = false;
         for (; isdigit((unsigned char)*p); p++, any = true)
-                whole = whole * 10 + (*p - '0');
+                if (__builtin_mul_overflow(whole, 10, &whole) ||
+                    __builtin_add_overflow(whole, *p - '0', &whole))
+                        return NULL;
         if (*p == '.')
                 for (p++; isdigit((unsigned char)*p); p++, weight /= 10, any = true)
                         fraction += (*p - '0') * weight;
-        int64_t unit;
         p = any ? take_unit(p, &unit) : NULL;
-        if (p == NULL)
+        if (p == NULL || __builtin_mul_overflow(whole, unit, &ns) ||
+            __builtin_add_overflow(ns, (int64_t)(fraction * (double)unit + 0.5), &ns) ||
+            __builtin_add_overflow(*total, ns, total))
                 return NULL;
-        double ns = (double)*total + (whole + fraction) * (double)unit;
-        if (ns > 9.2e18)
-                return NULL;
-        *total += (int64_t)(whole * (double)unit) + (int64_t)(fraction * (double)unit + 0.5);
         return p;
 }
 
@@ -92,7 +92,7 @@ const char *duration_format(int64_t ns, char buf[DURATION_TEXT])
         size_t n = 0;
         if (ns < 0) {
                 buf[n++] = '-';
-                ns = -ns;
+                ns = ns == INT64_MIN ? INT64_MAX : -ns;
         }
         if (ns < 1000) {
                 (void)snprintf(buf + n, DURATION_TEXT - n, "%lldns", (long long)ns);

@@ -1,7 +1,7 @@
 /* http: curl's multi interface driven by libuv: one uv_poll a socket, one uv_timer in all.
  * Finished transfers are reported from the timer or poll callbacks, never from http_start.
- * Trap: curl must not be re-entered from its own callbacks, so a cancel is only marked and carried
- * out from a timer of no wait. */
+ * Trap: curl must not be re-entered from its own callbacks, so a cancel, or a start inside a chunk
+ * callback, is only marked and carried out from a timer of no wait. */
 #include "http.h"
 
 #include <curl/curl.h>
@@ -20,7 +20,7 @@ struct http_client {
         uv_loop_t *loop;
         CURLM *multi;
         uv_timer_t timer;    /* what curl asks for */
-        uv_timer_t reaper;   /* carries out cancels */
+        uv_timer_t reaper;   /* carries out cancels and late starts */
         struct http_request *requests;
         bool closing;
         unsigned open;       /* handles whose close callback is due */
@@ -44,6 +44,7 @@ struct http_request {
         void *arg;
         http_tunnel_fn opened;  /* set: this is a tunnel, kept after it is connected */
         bool cancelled, refused_chunk, too_long;
+        bool pending;           /* started inside a curl callback: added from the reaper */
         char error[CURL_ERROR_SIZE];
 };
 
@@ -63,7 +64,8 @@ static void check_finished(struct http_client *c);
 
 /* ---- the life of a request ---- */
 
-static void free_request(struct http_request *r)
+/* Takes the request from the client and from curl, before done runs: done may close the client. */
+static void detach(struct http_request *r)
 {
         for (struct http_request **at = &r->client->requests; *at != NULL; at = &(*at)->next)
                 if (*at == r) {
@@ -71,6 +73,10 @@ static void free_request(struct http_request *r)
                         break;
                 }
         (void)curl_multi_remove_handle(r->client->multi, r->easy);
+}
+
+static void release(struct http_request *r)
+{
         curl_easy_cleanup(r->easy);
         curl_slist_free_all(r->headers);
         if (r->body.data != NULL)
@@ -114,8 +120,9 @@ static void finish(struct http_request *r, CURLcode code)
                 .body_length = r->response.length,
                 .headers = r->response_headers.data != NULL ? r->response_headers.data : "",
         };
+        detach(r);
         r->done(r->arg, error, error == 0 ? "" : text, &response);
-        free_request(r);
+        release(r);
 }
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
@@ -141,6 +148,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
         struct http_request *r = arg;
+        if (size * count > 5 && memcmp(data, "HTTP/", 5) == 0)
+                r->response_headers.length = 0; /* what came before was an interim answer */
         if (r->response_headers.length + size * count < 65536)
                 buf_append(&r->response_headers, data, size * count);
         return size * count;
@@ -239,7 +248,12 @@ static void on_reap(uv_timer_t *t)
 {
         struct http_client *c = t->data;
         struct http_request *r = c->requests;
-        while (r != NULL) {
+        for (struct http_request *p = r; p != NULL; p = p->next)
+                if (p->pending) {
+                        p->pending = false;
+                        (void)curl_multi_add_handle(c->multi, p->easy);
+                }
+        while (r != NULL && !c->closing) {
                 if (r->cancelled) {
                         finish(r, CURLE_ABORTED_BY_CALLBACK);
                         r = c->requests; /* done may have started or cancelled others */
@@ -280,32 +294,53 @@ static void on_client_closed(uv_handle_t *h)
 
 void http_client_close(struct http_client *c)
 {
-        if (c == NULL)
+        if (c == NULL || c->closing)
                 return;
+        c->closing = true;
         while (c->requests != NULL) {
                 c->requests->cancelled = true;
                 if (c->requests->opened != NULL)
-                        free_request(c->requests);
+                        http_tunnel_close((struct http_tunnel *)c->requests);
                 else
                         finish(c->requests, CURLE_ABORTED_BY_CALLBACK);
         }
-        c->closing = true;
         (void)curl_multi_cleanup(c->multi);
         c->open = 2;
         uv_close((uv_handle_t *)&c->timer, on_client_closed);
         uv_close((uv_handle_t *)&c->reaper, on_client_closed);
 }
 
+static const char *first_set(const char *const *names)
+{
+        for (; *names != NULL; names++) {
+                const char *value = getenv(*names);
+                if (value != NULL && *value != '\0')
+                        return value;
+        }
+        return "";
+}
+
+/* Proxies as the configuration reference has them, not as curl would: upper case counts for http
+ * too, https falls back to the http proxy, and this machine and the link-local services (IMDS, the
+ * task endpoints) are never behind one. */
 static void set_proxy(CURL *easy, const char *url, bool none)
 {
-        /* link-local services (IMDS, the task endpoints) are never behind a proxy */
-        if (none)
-                (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-        else if (getenv("NO_PROXY") == NULL && getenv("no_proxy") == NULL)
-                (void)curl_easy_setopt(easy, CURLOPT_NOPROXY,
-                                       "localhost,127.0.0.1,169.254.169.254,169.254.170.2");
-        if (getenv("HTTP_PROXY") != NULL && strncasecmp(url, "http://", 7) == 0)
-                (void)curl_easy_setopt(easy, CURLOPT_PROXY, getenv("HTTP_PROXY"));
+        static const char *const http[] = {"HTTP_PROXY", "http_proxy", NULL};
+        static const char *const https[] = {"HTTPS_PROXY", "https_proxy", "HTTP_PROXY",
+                                            "http_proxy", NULL};
+        static const char *const exempt[] = {"NO_PROXY", "no_proxy", NULL};
+        const char *proxy = first_set(strncasecmp(url, "https:", 6) == 0 ? https : http);
+        /* an empty text keeps curl from looking into the environment itself */
+        (void)curl_easy_setopt(easy, CURLOPT_PROXY, none ? "" : proxy);
+        const char *more = first_set(exempt);
+        char *list = strcmp(more, "*") == 0
+                             ? mem_strdup(more)
+                             : mem_printf("localhost,127.0.0.0/8,::1,169.254.0.0/16,fe80::/10,"
+                                          "169.254.169.254,169.254.170.2,fd00:ec2::254%s%s",
+                                          *more != '\0' ? "," : "", more);
+        (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, list);
+        (void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+        free(list);
 }
 
 static void set_body(struct http_request *r, const struct http_options *o)
@@ -354,7 +389,9 @@ static void add_request(struct http_request *r)
 {
         r->next = r->client->requests;
         r->client->requests = r;
-        (void)curl_multi_add_handle(r->client->multi, r->easy);
+        r->pending = curl_multi_add_handle(r->client->multi, r->easy) != CURLM_OK;
+        if (r->pending)
+                (void)uv_timer_start(&r->client->reaper, on_reap, 0, 0);
 }
 
 struct http_request *http_start(struct http_client *c, const struct http_options *o)
@@ -428,7 +465,9 @@ long http_tunnel_write(struct http_tunnel *t, const void *data, size_t size)
 
 void http_tunnel_close(struct http_tunnel *t)
 {
-        free_request(tunnel_request(t));
+        struct http_request *r = tunnel_request(t);
+        detach(r);
+        release(r);
 }
 
 void http_cancel(struct http_request *r)

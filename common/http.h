@@ -12,7 +12,8 @@ struct http_request;
 
 /* One curl multi handle on the loop. Returns owned. */
 struct http_client *http_client_new(uv_loop_t *loop);
-/* Cancels what runs (done gets -ECANCELED) and frees itself asynchronously. */
+/* Cancels what runs (done gets -ECANCELED), closes tunnels that are still open, and frees itself
+ * asynchronously. Not from inside a chunk callback. */
 void http_client_close(struct http_client *c);
 
 struct http_response {

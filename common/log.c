@@ -53,9 +53,19 @@ void log_set_sink(log_sink_fn fn, void *arg)
         sink_arg = arg;
 }
 
+static int is_plain(const char *v)
+{
+        if (*v == '\0')
+                return 0;
+        for (; *v != '\0'; v++)
+                if ((unsigned char)*v <= ' ' || *v == 0x7f || strchr("\"=\\", *v) != NULL)
+                        return 0;
+        return 1;
+}
+
 static void put_value(struct buf *b, const char *v)
 {
-        if (*v != '\0' && strpbrk(v, " \"=\\\n\r\t") == NULL) {
+        if (is_plain(v)) {
                 buf_append_str(b, v);
                 return;
         }
@@ -65,7 +75,7 @@ static void put_value(struct buf *b, const char *v)
                         buf_append(b, "\\", 1);
                 if (*v == '\n')
                         buf_append(b, "\\n", 2);
-                else if ((unsigned char)*v < 0x20)
+                else if ((unsigned char)*v < ' ' || *v == 0x7f)
                         buf_printf(b, "\\x%02x", (unsigned char)*v);
                 else
                         buf_append(b, v, 1);

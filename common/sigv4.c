@@ -43,7 +43,8 @@ static void put_encoded(struct buf *b, const char *text, size_t length, bool kee
 {
         for (size_t i = 0; i < length; i++) {
                 unsigned char ch = (unsigned char)text[i];
-                if (isalnum(ch) || strchr("-_.~", ch) != NULL || (keep_slash && ch == '/'))
+                bool unreserved = isalnum(ch) || (ch != '\0' && strchr("-_.~", ch) != NULL);
+                if (unreserved || (keep_slash && ch == '/'))
                         buf_append(b, &text[i], 1);
                 else
                         buf_printf(b, "%%%02X", ch);
@@ -80,28 +81,6 @@ static void put_normalized(struct buf *out, const char *path, size_t length)
                 buf_append(out, "/", 1);
 }
 
-static void put_path(struct buf *b, const struct sigv4_request *r, size_t length)
-{
-        struct buf path = {0}, once = {0};
-        if (r->no_normalize)
-                buf_append(&path, r->path, length);
-        else
-                put_normalized(&path, r->path, length);
-        if (path.length == 0)
-                buf_append(&path, "/", 1);
-        put_encoded(&once, path.data, path.length, true);
-        if (r->double_encode)
-                put_encoded(b, once.data, once.length, true);
-        else
-                buf_append(b, once.data, once.length);
-        buf_clear(&path);
-        buf_clear(&once);
-}
-
-struct parameter {
-        char *name, *value;  /* encoded */
-};
-
 static int hex_digit(char c)
 {
         if (c >= '0' && c <= '9')
@@ -109,8 +88,9 @@ static int hex_digit(char c)
         return isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
 }
 
-/* Decodes what the URL encodes, then encodes as the signature wants it. */
-static char *recode(const char *text, size_t length)
+/* Decodes what the URL encodes, then encodes as the signature wants it. In a query a plus is a
+ * blank, in a path it is itself. */
+static char *recode(const char *text, size_t length, bool is_path)
 {
         struct buf plain = {0}, encoded = {0};
         for (size_t i = 0; i < length; i++) {
@@ -119,15 +99,37 @@ static char *recode(const char *text, size_t length)
                     hex_digit(text[i + 2]) >= 0) {
                         c = (char)(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2]));
                         i += 2;
-                } else if (c == '+') {
+                } else if (c == '+' && !is_path) {
                         c = ' ';
                 }
                 buf_append(&plain, &c, 1);
         }
-        put_encoded(&encoded, plain.data != NULL ? plain.data : "", plain.length, false);
+        put_encoded(&encoded, plain.data != NULL ? plain.data : "", plain.length, is_path);
         buf_clear(&plain);
         return buf_steal(&encoded);
 }
+
+static void put_path(struct buf *b, const struct sigv4_request *r, size_t length)
+{
+        struct buf path = {0};
+        if (r->no_normalize)
+                buf_append(&path, r->path, length);
+        else
+                put_normalized(&path, r->path, length);
+        if (path.length == 0)
+                buf_append(&path, "/", 1);
+        if (r->double_encode) {
+                put_encoded(b, path.data, path.length, true);
+        } else {
+                cleanup_free char *once = recode(path.data, path.length, true);
+                buf_append_str(b, once);
+        }
+        buf_clear(&path);
+}
+
+struct parameter {
+        char *name, *value;  /* encoded */
+};
 
 static int compare_parameters(const void *a, const void *b)
 {
@@ -146,8 +148,8 @@ static void put_query(struct buf *b, const char *query)
                 size_t name = eq != NULL ? (size_t)(eq - query) : n;
                 if (n > 0) {
                         list = mem_realloc_array(list, count + 1, sizeof *list);
-                        list[count].name = recode(query, name);
-                        list[count].value = eq != NULL ? recode(eq + 1, n - name - 1)
+                        list[count].name = recode(query, name, false);
+                        list[count].value = eq != NULL ? recode(eq + 1, n - name - 1, false)
                                                        : mem_strdup("");
                         count++;
                 }

@@ -10,13 +10,13 @@ struct sigv4_header {
 };
 struct sigv4_request {
         const char *method;
-        const char *path;               /* undecoded, with query: "/ws?a=b" */
+        const char *path;               /* as sent on the wire, with query: "/ws?a=b" */
         const struct sigv4_header *headers;  /* all that are to be signed; host must be there */
         size_t header_count;
         const void *body;
         size_t body_length;
         bool no_normalize;              /* keep the path as it is (S3) */
-        bool double_encode;             /* encode the path once more: all services but S3 */
+        bool double_encode;             /* the sent path is encoded again: all but S3 */
 };
 struct sigv4_credentials {
         const char *access_key_id, *secret_access_key;

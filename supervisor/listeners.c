@@ -24,19 +24,39 @@ static const struct {
         {"ECS_LOCAL_PORT", 51670},
 };
 
-static int listen_on(int port)
+static int listen_at(const struct sockaddr *a, socklen_t size)
 {
-        struct sockaddr_in a = {.sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        int one = 1;
-        cleanup_fd int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-            bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 1024) != 0)
+        int on = 1, off = 0;
+        cleanup_fd int fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+            (a->sa_family == AF_INET6 &&
+             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
+            bind(fd, a, size) != 0 || listen(fd, 1024) != 0)
                 return -errno;
         int r = fd;
         fd = -1;
         return r;
+}
+
+/* All addresses, of both families where the host has IPv6. */
+static int listen_everywhere(int port)
+{
+        struct sockaddr_in6 six = {.sin6_family = AF_INET6,
+                                   .sin6_port = htons((uint16_t)port),
+                                   .sin6_addr = IN6ADDR_ANY_INIT};
+        struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+        int r = listen_at((struct sockaddr *)&six, sizeof six);
+        return r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL
+                       ? listen_at((struct sockaddr *)&four, sizeof four)
+                       : r;
+}
+
+static int listen_on_loopback(int port)
+{
+        struct sockaddr_in a = {.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        return listen_at((struct sockaddr *)&a, sizeof a);
 }
 
 static void on_retry(uv_timer_t *t);
@@ -44,7 +64,8 @@ static void on_retry(uv_timer_t *t);
 static void open_one(struct supervisor *s, size_t i, uint64_t wait_ms)
 {
         int port = (int)config_int(s->config, ports[i].setting, ports[i].fallback);
-        int fd = listen_on(port);
+        bool everywhere = 1u << i == LISTEN_INTROSPECTION && s->guarded;
+        int fd = everywhere ? listen_everywhere(port) : listen_on_loopback(port);
         if (fd < 0) {
                 log_warn(NULL, "cannot listen, trying again: is another agent running?",
                          LOG_INT("port", port), LOG_STR("for", listener_names[i]),

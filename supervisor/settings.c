@@ -216,6 +216,29 @@ static int load_config(struct supervisor *s, struct error *err)
         return r;
 }
 
+static int find_region(struct supervisor *s, struct error *err)
+{
+        struct error why = {0};
+        const char *set = config_text(s->config, "AWS_DEFAULT_REGION", "");
+        if (*set != '\0') {
+                s->region = mem_strdup(set);
+                return 0;
+        }
+        if (config_bool(s->config, "ECS_EXTERNAL", false))
+                return error_set(err, -EINVAL, "outside EC2 (ECS_EXTERNAL) the region must be given: "
+                                               "set AWS_DEFAULT_REGION");
+        if (config_bool(s->config, "AWS_EC2_METADATA_DISABLED", false))
+                return error_set(err, -EINVAL, "the region is not known and "
+                                               "AWS_EC2_METADATA_DISABLED is set: set "
+                                               "AWS_DEFAULT_REGION");
+        int r = region_from_imds(s, &s->region, &why);
+        if (r != 0)
+                return error_set(err, r, "the region is not known: set AWS_DEFAULT_REGION (the "
+                                         "metadata service of EC2 said: %s), or start with --local",
+                                 why.text);
+        return 0;
+}
+
 int settings_load(struct supervisor *s, struct error *err)
 {
         int r = load_config(s, err);
@@ -225,11 +248,15 @@ int settings_load(struct supervisor *s, struct error *err)
         s->run_dir = mem_strdup(config_text(s->config, "ECS_RUN_DIR", "/run/ecs-agent"));
         find_users(s);
         r = make_dirs(s, err);
+        if (r == 0)
+                r = takeover_start(s, err);
         if (r == 0 && s->options.local)
                 r = local_settings(s, err);
         if (r != 0)
                 return r;
-        s->region = mem_strdup(config_text(s->config, "AWS_DEFAULT_REGION", ""));
+        r = find_region(s, err);
+        if (r != 0)
+                return r;
         config_set(s->config, "REGION", s->region);
         return 0;
 }

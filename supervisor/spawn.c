@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,13 +69,12 @@ static void take_pair(void *arg, const char *name, const char *value)
 static size_t fill_groups(struct process *p, uint32_t groups[4])
 {
         struct supervisor *s = p->supervisor;
-        struct stat st;
+        gid_t docker;
         size_t n = 0;
         groups[n++] = s->state_gid;
-        const char *host = config_text(s->config, "DOCKER_HOST", "");
-        if (p->row->docker && strncmp(host, "unix://", 7) == 0 && stat(host + 7, &st) == 0 &&
-            st.st_gid != 0)
-                groups[n++] = st.st_gid;
+        /* never group root: then the engine asks for connected sockets instead */
+        if (p->row->docker && docker_socket_group(s, &docker) && docker != 0)
+                groups[n++] = docker;
         return n;
 }
 
@@ -174,6 +172,7 @@ static const struct ipc_handler worker_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_GET_HOST_INVENTORY] = {handle_get_host_inventory, PEER_BACKEND,
                                                     WHEN_ANY},
+        [ECS__ENVELOPE__BODY_DOCKER_SOCKET] = {handle_docker_socket, PEER_ENGINE, WHEN_ANY},
 };
 
 static void on_control_closed(void *arg, struct ipc_connection *c, const char *reason)
@@ -261,10 +260,12 @@ int spawn_worker(struct process *p)
                 run_child(p, &c);
         r = pid < 0 ? -errno : 0;
         spawn_close_channels(&c);
-        if (r == 0)
+        if (r == 0) {
                 p->pid = pid;
-        else
-                ipc_connection_close(STEAL(p->control), "fork failed");
+                takeover_note_workers(p->supervisor);
+        } else {
+                        ipc_connection_close(STEAL(p->control), "fork failed");
+        }
         return r;
 }
 

@@ -174,21 +174,56 @@ static int make_processes(struct supervisor *s, struct error *err)
         return 0;
 }
 
+static void note_docker_group(struct supervisor *s)
+{
+        gid_t group;
+        if (s->root && docker_socket_group(s, &group) && group == 0)
+                supervisor_notice(s, mem_strdup("Docker's socket belongs to group root: the engine "
+                                                "gets connected sockets from the supervisor; "
+                                                "'dockerd --group docker' spares that"));
+}
+
+static void on_systemd_watchdog(uv_timer_t *t)
+{
+        (void)t;
+        (void)sd_notify(0, "WATCHDOG=1");
+}
+
+/* Twice as often as systemd asks for. */
+static void open_systemd_watchdog(struct supervisor *s)
+{
+        uint64_t every_us = 0;
+        (void)uv_timer_init(&s->loop, &s->systemd_watchdog);
+        if (sd_watchdog_enabled(0, &every_us) > 0)
+                (void)uv_timer_start(&s->systemd_watchdog, on_systemd_watchdog, 0, every_us / 2000);
+}
+
+/* What will not get better by itself ends with 5, so that systemd does not try again. */
+static int exit_code_of(int r)
+{
+        return r == -EEXIST || r == -EBUSY ? 5 : 1;
+}
+
 static int start(struct supervisor *s, struct error *err)
 {
-        int r = make_processes(s, err);
+        int r = rival_check("/proc", err);
+        if (r == 0)
+                r = make_processes(s, err);
         if (r == 0)
                 r = settings_load(s, err);
         if (r == 0)
                 r = control_open(s, err);
         if (r != 0)
                 return r;
-        listeners_open(s);
         r = host_rules_apply(s, err);
+        s->guarded = r == 0;
         if (r != 0) {
                 supervisor_notice(s, mem_printf("host rules are missing: %s", err->text));
                 r = 0;
         }
+        listeners_open(s); /* now that the guard of the introspection port stands, or does not */
+        note_docker_group(s);
+        open_systemd_watchdog(s);
         for (size_t i = 0; i < s->process_count; i++)
                 process_event(&s->processes[i], E_START);
         return r;
@@ -218,6 +253,7 @@ static void release(struct supervisor *s)
         (void)uv_run(&s->loop, UV_RUN_NOWAIT);
         for (size_t i = 0; i < s->notice_count; i++)
                 free(s->notices[i]);
+        takeover_end(s);
         config_free(s->config);
         free(s->processes);
         free(s->data_dir);
@@ -227,7 +263,7 @@ static void release(struct supervisor *s)
 
 int supervisor_run(const struct supervisor_options *o)
 {
-        struct supervisor s = {.options = *o, .root = geteuid() == 0};
+        struct supervisor s = {.options = *o, .root = geteuid() == 0, .lock_fd = -1};
         struct error err = {0};
         s.started_ms = clock_now_ms();
         for (size_t i = 0; i < LISTENERS; i++)
@@ -237,9 +273,10 @@ int supervisor_run(const struct supervisor_options *o)
         (void)uv_timer_init(&s.loop, &s.stop_timer);
         s.stop_timer.data = &s;
         open_signals(&s);
-        if (start(&s, &err) != 0) {
+        int r = start(&s, &err);
+        if (r != 0) {
                 log_crit(NULL, "cannot start", LOG_STR("reason", err.text));
-                s.exit_code = 1;
+                s.exit_code = exit_code_of(r);
         } else {
                 (void)uv_run(&s.loop, UV_RUN_DEFAULT);
                 host_rules_remove(&s);

@@ -158,6 +158,9 @@ struct supervisor {
         int exit_code;
         bool root;
         gid_t state_gid, operators_gid;
+        int lock_fd;                  /* takeover.c; -1 before */
+        bool guarded;                 /* host rules stand: :51678 may listen on all addresses */
+        uv_timer_t systemd_watchdog;
         char *notices[16];
         size_t notice_count;
         bool announced;
@@ -182,6 +185,21 @@ void control_close(struct supervisor *s);
 void control_changed(struct supervisor *s);
 /* inventory.c */
 void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+/* region.c: -ENODATA with err when the metadata service does not say. *ret is owned. */
+int region_from_imds(const struct supervisor *s, char **ret, struct error *err);
+bool region_is_valid(const char *text);
+/* takeover.c: the lock on the data directory, and workers of a supervisor that was killed. */
+int takeover_start(struct supervisor *s, struct error *err);
+void takeover_note_workers(struct supervisor *s);
+void takeover_end(struct supervisor *s);
+/* exec: file name of one of our programs. */
+bool takeover_is_program(pid_t pid, const char *exec);
+/* rival.c: -EEXIST with err while the official agent runs. proc: /proc outside tests. */
+int rival_check(const char *proc, struct error *err);
+/* privileged/docker_socket.c */
+void handle_docker_socket(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+/* The group of Docker's socket; false when there is none (yet) or Docker is not on a socket. */
+bool docker_socket_group(const struct supervisor *s, gid_t *ret);
 /* privileged/host_rules.c: in a short-lived child. */
 int host_rules_apply(struct supervisor *s, struct error *err);
 void host_rules_remove(struct supervisor *s);

@@ -142,8 +142,7 @@ def test_missing_image_has_the_ecs_reason(agent, tasks):
 
 def test_out_of_memory(agent, tasks):
     """E18."""
-    tasks.register("oom", {"name": "one", "memory": 6, "command": [
-        "sh", "-c", "x=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; while true; do x=$x$x; done"]})
+    tasks.register("oom", {"name": "one", "memory": 6, "command": ["busybox", "tail", "/dev/zero"]})
     (arn,) = tasks.run("oom")
     (task,) = tasks.wait("STOPPED", arn)
     (c,) = task["containers"]

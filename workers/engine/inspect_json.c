@@ -171,7 +171,7 @@ static void take_volumes(struct container *c, const json_t *mounts)
         Ecs__ContainerFacts *f = c->facts;
         size_t i;
         json_t *m;
-        if (f->n_volumes > 0)
+        if (f->n_volumes > 0 || json_array_size(mounts) == 0)
                 return;
         f->volumes = mem_zalloc((json_array_size(mounts) + 1) * sizeof *f->volumes);
         json_array_foreach(mounts, i, m) {
@@ -236,9 +236,9 @@ void inspect_json_apply(struct container *c, const json_t *inspect)
             *time_text(state, "FinishedAt") != '\0')
                 container_set_exit_code(
                         c, (int)json_integer_value(json_object_get(state, "ExitCode")));
-        if (f->n_labels == 0)
-                f->labels = pairs(json_object_get(json_object_get(inspect, "Config"), "Labels"),
-                                  &f->n_labels);
+        const json_t *labels = json_object_get(json_object_get(inspect, "Config"), "Labels");
+        if (f->n_labels == 0 && json_object_size(labels) > 0)
+                f->labels = pairs(labels, &f->n_labels);
         take_ports(c, json_object_get(inspect, "NetworkSettings"));
         take_networks(c, inspect);
         take_volumes(c, json_object_get(inspect, "Mounts"));

@@ -250,7 +250,8 @@ static void release(struct supervisor *s)
                 (void)uv_run(&s->loop, UV_RUN_NOWAIT);
         log_writer_close(s);
         uv_walk(&s->loop, close_handle, NULL);
-        (void)uv_run(&s->loop, UV_RUN_NOWAIT);
+        (void)uv_run(&s->loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(&s->loop);
         for (size_t i = 0; i < s->notice_count; i++)
                 free(s->notices[i]);
         takeover_end(s);

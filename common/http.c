@@ -320,6 +320,14 @@ static const char *first_set(const char *const *names)
         return "";
 }
 
+/* Whether url names IPv6 link-local, with its brackets: curl 7.88 does not find those in a list. */
+static bool is_link_local6(const char *url)
+{
+        const char *host = strstr(url, "://");
+        return host != NULL && strncasecmp(host, "://[fe", 6) == 0 &&
+               strchr("89abAB", host[6]) != NULL && host[6] != '\0';
+}
+
 /* Proxies as the configuration reference has them, not as curl would: upper case counts for http
  * too, https falls back to the http proxy, and this machine and the link-local services (IMDS, the
  * task endpoints) are never behind one. */
@@ -330,6 +338,7 @@ static void set_proxy(CURL *easy, const char *url, bool none)
                                             "http_proxy", NULL};
         static const char *const exempt[] = {"NO_PROXY", "no_proxy", NULL};
         const char *proxy = first_set(strncasecmp(url, "https:", 6) == 0 ? https : http);
+        none = none || is_link_local6(url);
         /* an empty text keeps curl from looking into the environment itself */
         (void)curl_easy_setopt(easy, CURLOPT_PROXY, none ? "" : proxy);
         const char *more = first_set(exempt);

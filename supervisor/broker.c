@@ -15,6 +15,7 @@ struct waiting_request {
         unsigned asker;
 };
 
+/* Peers an asker may be connected to. */
 static unsigned allowed(unsigned asker)
 {
         if ((asker & (PEER_CTL | PEER_CTL_ROOT)) != 0)
@@ -23,6 +24,11 @@ static unsigned allowed(unsigned asker)
                 if (worker_rows[i].peer == asker)
                         return worker_rows[i].may_connect;
         return 0;
+}
+
+bool broker_may_connect(unsigned asker, unsigned peer)
+{
+        return peer != 0 && (allowed(asker) & peer) == peer;
 }
 
 static void grant(struct process *p, struct ipc_request *r, unsigned asker)
@@ -55,7 +61,7 @@ void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
 {
         unsigned peer = ipc_peer_from_name(peer_name);
         struct process *p = supervisor_find(s, peer_name);
-        if (peer == 0 || p == NULL || (allowed(asker) & peer) == 0) {
+        if (p == NULL || !broker_may_connect(asker, peer)) {
                 log_warn(NULL, "connection refused: this pair may not talk",
                          LOG_STR("asker", ipc_peer_name(asker)), LOG_STR("peer", peer_name));
                 ipc_reply_error(r, -EACCES, "this pair may not talk");

@@ -20,6 +20,7 @@
 
 #define QUEUE_MAX  (1u << 20)
 #define RECORD_MAX 8192
+#define OUTPUT_MAX 4096 /* of one line of a worker's standard error */
 
 enum roll { ROLL_SIZE, ROLL_HOURLY, ROLL_NONE };
 
@@ -83,7 +84,7 @@ static void roll_by_size(const struct sink *k)
         long highest = highest_roll(k->path, &list, &count);
         cleanup_free char *to = mem_printf("%s.%ld", k->path, highest + 1);
         (void)rename(k->path, to);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; k->max_rolls > 0 && i < count; i++)
                 if (list[i] <= highest + 1 - k->max_rolls) {
                         cleanup_free char *old = mem_printf("%s.%ld", k->path, list[i]);
                         (void)unlink(old);
@@ -264,17 +265,21 @@ void log_source_close(struct log_source *l)
                 uv_close((uv_handle_t *)&l->poll, on_source_closed);
 }
 
+static void tell_line(struct log_source *l)
+{
+        if (l->line.length > 0)
+                log_error(NULL, "output of the worker", LOG_STR("from", l->worker),
+                          LOG_STR("text", l->line.data));
+        buf_clear(&l->line);
+}
+
 static void take_stderr(struct log_source *l, const char *data, size_t length)
 {
         for (size_t i = 0; i < length; i++) {
-                if (data[i] != '\n' && l->line.length < RECORD_MAX) {
+                if (data[i] != '\n')
                         buf_append(&l->line, &data[i], 1);
-                        continue;
-                }
-                if (l->line.length > 0)
-                        log_error(NULL, "output of the worker", LOG_STR("from", l->worker),
-                                  LOG_STR("text", l->line.data));
-                l->line.length = 0;
+                if (data[i] == '\n' || l->line.length >= OUTPUT_MAX)
+                        tell_line(l);
         }
 }
 
@@ -288,6 +293,7 @@ static void on_source(uv_poll_t *h, int status, int events)
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return;
                 if (n <= 0) {
+                        tell_line(l); /* what had no newline */
                         log_source_close(l);
                         return;
                 }

@@ -119,6 +119,8 @@ void debug_connection_closed(struct supervisor *s, const struct ipc_connection *
 /* broker.c: connections between workers. */
 void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
                     const char *peer_name);
+/* asker, peer: one bit of enum ipc_peer each. */
+bool broker_may_connect(unsigned asker, unsigned peer);
 void broker_peer_ready(struct process *p);
 
 /* ---- log ---- */

@@ -3,13 +3,12 @@
  * Source: backend.md 6.1, 6.2. */
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <wslay/wslay.h>
 
+#include "acs_handshake.h"
 #include "backend.h"
 #include "buf.h"
 #include "cleanup.h"
@@ -25,6 +24,10 @@
 #define ENDPOINTS_MS  43200000
 #define MESSAGE_MAX   (64u << 20)
 #define READS_A_TURN  64
+#define FLOOR_MS      20
+#define SHORT_MS      1000  /* a session this short is no reason to come back without a wait */
+#define SHORT_WAIT_MS 900
+#define FAILURES_MAX  3     /* then the endpoint is asked for anew */
 
 enum acs_state { ACS_WAITING, ACS_DISCOVERING, ACS_CONNECTING, ACS_HANDSHAKE, ACS_CONNECTED };
 
@@ -40,6 +43,8 @@ struct acs {
         struct buf in;             /* handshake bytes, then what arrived with them */
         struct buf request;
         size_t request_sent;
+        char *accept;              /* what the answer to the upgrade must carry */
+        unsigned failures;         /* sessions in a row that did not come up */
         uint64_t connected_ms;
         bool had_credentials;      /* a session of this process has connected */
         unsigned parts;            /* handles whose close callback is due */
@@ -84,7 +89,10 @@ static void retry_in(struct acs *a, uint64_t ms)
 
 static void on_idle(uv_timer_t *t)
 {
-        disconnect(t->data, "no message for too long", false);
+        struct acs *a = t->data;
+        disconnect(a, a->state == ACS_CONNECTED ? "ACS was silent for too long"
+                                                : "the upgrade took too long",
+                   false);
 }
 
 void acs_saw_activity(struct acs *a)
@@ -141,6 +149,8 @@ static void release(struct acs *a)
                 explicit_bzero(a->request.data, a->request.size);
         buf_clear(&a->request);
         a->request_sent = 0;
+        free(a->accept);
+        a->accept = NULL;
 }
 
 /* poll is embedded and closed asynchronously: a new session must wait one turn. The retry timer is
@@ -148,16 +158,22 @@ static void release(struct acs *a)
 static void disconnect(struct acs *a, const char *reason, bool orderly)
 {
         struct backend *b = a->backend;
-        uint64_t lived = a->connected_ms > 0 ? clock_now_ms() - a->connected_ms : 0;
-        uint64_t wait = 20;
-        bool inactive = strstr(reason, "InactiveInstanceException") != NULL;
+        bool came_up = a->connected_ms > 0;
+        uint64_t lived = came_up ? clock_now_ms() - a->connected_ms : 0;
+        bool is_short = lived < clock_wait_ms(SHORT_MS);
+        uint64_t wait = FLOOR_MS;
         release(a);
-        if (orderly || lived >= clock_wait_ms(IDLE_MIN_MS))
+        if ((orderly && !is_short) || lived >= clock_wait_ms(IDLE_MIN_MS))
                 backoff_reset(&a->backoff);
-        if (inactive)
+        if (strstr(reason, "InactiveInstanceException") != NULL)
                 wait = INACTIVE_MS;
-        else if (!orderly)
+        else if (!orderly || is_short)
                 wait = backoff_next(&a->backoff, random_unit());
+        if (orderly && wait > SHORT_WAIT_MS)
+                wait = SHORT_WAIT_MS;
+        a->failures = came_up ? 0 : a->failures + 1;
+        if (a->failures >= FAILURES_MAX)
+                b->endpoints_until_ms = 0;
         a->connected_ms = 0;
         backend_text(&a->text, reason);
         if (!b->stopping) {
@@ -240,85 +256,6 @@ void acs_send(struct acs *a, const char *type, json_t *message)
 
 /* ---- handshake ---- */
 
-char *acs_url_query(const struct backend *b, bool send_credentials)
-{
-        const struct {
-                const char *key, *value;
-        } parameters[] = {
-                {"agentHash", "00000000"},
-                {"agentVersion", ECS_VERSION},
-                {"clusterArn", b->identity.cluster},
-                {"containerInstanceArn", b->identity.instance_arn},
-                {"dockerVersion", b->docker_version},
-                {"protocolVersion", "2"},
-                {"sendCredentials", send_credentials ? "true" : "false"},
-                {"seqNum", "1"},
-        };
-        struct buf q = {0};
-        for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
-                buf_printf(&q, "%s%s=", i > 0 ? "&" : "", parameters[i].key);
-                if (strcmp(parameters[i].key, "dockerVersion") == 0)
-                        buf_append_str(&q, "DockerVersion%3A+");
-                for (const char *p = parameters[i].value; *p != '\0'; p++) {
-                        bool plain = strchr("-_.~", *p) != NULL || (*p >= '0' && *p <= '9') ||
-                                     ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z');
-                        if (plain)
-                                buf_append(&q, p, 1);
-                        else
-                                buf_printf(&q, "%%%02X", (unsigned char)*p);
-                }
-        }
-        return buf_steal(&q);
-}
-
-/* "http(s)://host[:port]/path" of the endpoint, whatever of the two schemes it names. */
-static char *endpoint_url(const char *endpoint)
-{
-        const char *p = strstr(endpoint, "://");
-        if (p == NULL)
-                return NULL;
-        bool tls = strncmp(endpoint, "https", 5) == 0 || strncmp(endpoint, "wss", 3) == 0;
-        size_t n = strlen(p);
-        return mem_printf("%s%s%s", tls ? "https" : "http", p, p[n - 1] == '/' ? "" : "/");
-}
-
-static void build_request(struct acs *a)
-{
-        struct backend *b = a->backend;
-        unsigned char key[16];
-        char key_text[32], time[SIGV4_TIME], *authorization = NULL;
-        random_bytes(key, sizeof key);
-        (void)EVP_EncodeBlock((unsigned char *)key_text, key, sizeof key);
-        cleanup_free char *url = endpoint_url(b->acs_endpoint);
-        const char *host_at = strstr(url, "://") + 3;
-        size_t n = strcspn(host_at, "/");
-        cleanup_free char *host = mem_strndup(host_at, n);
-        cleanup_free char *query = acs_url_query(b, !a->had_credentials);
-        cleanup_free char *path = mem_printf("%sws?%s", host_at + n, query);
-        (void)sigv4_time(clock_wall_ms() + b->clock_skew_ms, time);
-        bool token = *b->session_token != '\0';
-        const struct sigv4_header headers[] = {{"host", host},
-                                               {"x-amz-date", time},
-                                               {"x-amz-security-token", b->session_token}};
-        const struct sigv4_request r = {.method = "GET",
-                                        .path = path,
-                                        .headers = headers,
-                                        .header_count = token ? 3 : 2,
-                                        .double_encode = true};
-        const struct sigv4_credentials c = {b->access_key_id, b->secret_access_key,
-                                            b->session_token};
-        (void)sigv4_sign(&r, &c, time, b->region, "ecs", NULL, NULL, &authorization);
-        buf_printf(&a->request,
-                   "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                   "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nX-Amz-Date: %s\r\n"
-                   "Authorization: %s\r\n",
-                   path, host, key_text, time, authorization);
-        if (token)
-                buf_printf(&a->request, "X-Amz-Security-Token: %s\r\n", b->session_token);
-        buf_append_str(&a->request, "\r\n");
-        free(authorization);
-}
-
 static void connected(struct acs *a)
 {
         a->state = ACS_CONNECTED;
@@ -334,25 +271,19 @@ static void connected(struct acs *a)
         worker_state(a->backend->worker, false, "");
 }
 
-/* The answer to the upgrade, once its headers are whole. */
-static void take_answer(struct acs *a)
+/* at_end: the server has closed. */
+static void take_answer(struct acs *a, bool at_end)
 {
-        char *end = a->in.length > 0 ? strstr(a->in.data, "\r\n\r\n") : NULL;
-        if (end == NULL) {
-                if (a->in.length > 65536)
-                        disconnect(a, "the upgrade's answer is too long", false);
-                return;
+        cleanup_free char *refusal = NULL;
+        size_t length = 0;
+        enum acs_answer answer =
+                acs_handshake_answer(&a->in, at_end, a->accept, &length, &refusal);
+        if (answer == ACS_ANSWER_UPGRADED) {
+                buf_consume(&a->in, length);
+                connected(a);
+        } else if (answer == ACS_ANSWER_REFUSED) {
+                disconnect(a, refusal, false);
         }
-        int status = 0;
-        (void)sscanf(a->in.data, "HTTP/%*d.%*d %d", &status);
-        if (status != 101) {
-                cleanup_free char *reason =
-                        mem_printf("the session was refused: HTTP %d %.1024s", status, end + 4);
-                disconnect(a, reason, false);
-                return;
-        }
-        buf_consume(&a->in, (size_t)(end + 4 - a->in.data));
-        connected(a);
 }
 
 static void read_handshake(struct acs *a)
@@ -362,12 +293,9 @@ static void read_handshake(struct acs *a)
                 long n = http_tunnel_read(a->tunnel, data, sizeof data);
                 if (n == -EAGAIN)
                         return;
-                if (n <= 0) {
-                        disconnect(a, "closed during the upgrade", false);
-                        return;
-                }
-                buf_append(&a->in, data, (size_t)n);
-                take_answer(a);
+                if (n > 0)
+                        buf_append(&a->in, data, (size_t)n);
+                take_answer(a, n <= 0);
         }
 }
 
@@ -401,6 +329,8 @@ static void run_frames(struct acs *a)
                                code == 1006;
                 cleanup_free char *reason = mem_printf("closed by ACS with code %u", code);
                 disconnect(a, reason, orderly);
+        } else if (!wslay_event_want_read(a->ws) && !wslay_event_want_write(a->ws)) {
+                disconnect(a, "ACS sent what is no websocket message", false);
         } else if (failed) {
                 /* an end without a close frame counts as orderly, with a floor on the wait */
                 disconnect(a, "connection lost", true);
@@ -443,7 +373,7 @@ static void on_opened(void *arg, int error, const char *text)
                 return;
         }
         a->state = ACS_HANDSHAKE;
-        build_request(a);
+        acs_handshake_request(a->backend, !a->had_credentials, &a->request, &a->accept);
         (void)uv_poll_init(worker_loop(a->backend->worker), &a->poll, http_tunnel_fd(a->tunnel));
         a->poll.data = a;
         a->polling = true;
@@ -459,9 +389,9 @@ static void on_credentials(void *arg, int error, const char *text)
                 disconnect(a, text, false);
                 return;
         }
-        cleanup_free char *url = endpoint_url(b->acs_endpoint);
+        cleanup_free char *url = acs_handshake_url(b->acs_endpoint);
         if (url == NULL) {
-                disconnect(a, "the endpoint is no URL", false);
+                disconnect(a, "the endpoint of ACS is no http or https URL", false);
                 return;
         }
         a->state = ACS_CONNECTING;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acs_messages.h"
 #include "backend_private.h"
 #include "clock.h"
 #include "cleanup.h"
@@ -34,9 +35,10 @@ static void on_retry(uv_timer_t *t)
         begin(t->data);
 }
 
-static void retry(struct backend *b, const char *what, const char *why)
+static void retry_after(struct backend *b, struct backoff *backoff, const char *what,
+                        const char *why)
 {
-        uint32_t wait = backoff_next(&b->register_backoff, random_unit());
+        uint32_t wait = backoff_next(backoff, random_unit());
         cleanup_free char *text = mem_printf("%s: %s", what, why);
         if (b->stopping)
                 return;
@@ -47,11 +49,9 @@ static void retry(struct backend *b, const char *what, const char *why)
         (void)uv_timer_start(&b->retry, on_retry, clock_wait_ms(wait), 0);
 }
 
-/* Errors no retry can mend end the service; it is not started again. */
-static bool is_terminal(const struct ecs_answer *a)
+static void retry(struct backend *b, const char *what, const char *why)
 {
-        return a->error == 0 && (strcmp(a->code, "InvalidParameterException") == 0 ||
-                                 strcmp(a->code, "ClientException") == 0);
+        retry_after(b, &b->register_backoff, what, why);
 }
 
 static const char *attribute(const json_t *instance, const char *name)
@@ -80,6 +80,7 @@ static void registered(struct backend *b, const json_t *instance)
         }
         b->registered = true;
         backoff_reset(&b->register_backoff);
+        backoff_reset(&b->throttle_backoff);
         log_info(b->log, "registered", LOG_STR("instance", b->identity.instance_arn),
                  LOG_STR("cluster", b->identity.cluster));
         worker_state(b->worker, false, "");
@@ -89,26 +90,69 @@ static void registered(struct backend *b, const json_t *instance)
         outbox_read(b);
 }
 
+/* No retry can mend this: the service ends and is not started again. */
+static void refused(struct backend *b, const char *code, const char *reason)
+{
+        log_crit(b->log, "ECS refuses this instance; correct the settings and start again",
+                 LOG_STR("code", code), LOG_STR("reason", reason));
+        worker_exit(b->worker, 5);
+}
+
+static void on_cluster_created(void *arg, const struct ecs_answer *a)
+{
+        struct backend *b = arg;
+        if (b->stopping)
+                return;
+        if (a->error == 0 && a->status == 200)
+                begin(b);
+        else
+                retry(b, "CreateCluster", a->text);
+}
+
+static void create_default_cluster(struct backend *b)
+{
+        cleanup_json json_t *body = json_pack("{s:s}", "clusterName", b->identity.cluster);
+        log_info(b->log, "the default cluster is missing, creating it");
+        ecs_api_call(b, "CreateCluster", body, 3, on_cluster_created, b);
+}
+
+static void not_registered(struct backend *b, const struct ecs_answer *a)
+{
+        enum register_outcome outcome =
+                a->error == 0 ? register_outcome(a->code, a->text) : REGISTER_AGAIN;
+        bool configured = *config_text(b->config, "ECS_CLUSTER", "") != '\0';
+        cleanup_free char *why = mem_printf("%s%s%s", a->code, *a->code != '\0' ? ": " : "",
+                                            a->text);
+        if (outcome == REGISTER_NO_CLUSTER && !configured)
+                create_default_cluster(b);
+        else if (outcome == REGISTER_REFUSED ||
+                 (outcome == REGISTER_NO_CLUSTER && strcmp(a->code, "ClientException") == 0))
+                refused(b, a->code, a->text);
+        else if (outcome == REGISTER_THROTTLED)
+                retry_after(b, &b->throttle_backoff, "RegisterContainerInstance", why);
+        else
+                retry(b, "RegisterContainerInstance", why);
+}
+
 static void on_registered(void *arg, const struct ecs_answer *a)
 {
         struct backend *b = arg;
         const json_t *instance = json_object_get(a->body, "containerInstance");
         if (b->stopping)
                 return;
-        if (a->error == 0 && a->status == 200 &&
-            json_is_string(json_object_get(instance, "containerInstanceArn"))) {
-                registered(b, instance);
+        if (a->error != 0 || a->status != 200 ||
+            !json_is_string(json_object_get(instance, "containerInstanceArn"))) {
+                not_registered(b, a);
                 return;
         }
-        if (is_terminal(a)) {
-                log_crit(b->log, "ECS refuses this instance; correct the settings and start again",
-                         LOG_STR("code", a->code), LOG_STR("reason", a->text));
-                worker_exit(b->worker, 5);
+        cleanup_json json_t *sent = register_body(b);
+        const char *missing = register_missing_attribute(sent, instance);
+        if (missing != NULL) {
+                cleanup_free char *why = mem_printf("attribute '%s' did not come back", missing);
+                refused(b, "attributes", why);
                 return;
         }
-        cleanup_free char *why = mem_printf("%s%s%s", a->code, *a->code != '\0' ? ": " : "",
-                                            a->text);
-        retry(b, "RegisterContainerInstance", why);
+        registered(b, instance);
 }
 
 static void on_docker_inventory(void *arg, int status, const Ecs__Envelope *reply, int fd)
@@ -159,22 +203,51 @@ static void begin(struct backend *b)
 static void on_engine_up(void *arg)
 {
         struct backend *b = arg;
-        if (b->outbox != NULL)
-                outbox_read(b);
+        outbox_reload(b);
 }
 
 /* ---- life ---- */
 
-static const char *const migrations[] = {"CREATE TABLE sent(id INTEGER PRIMARY KEY)", NULL};
+static const char *const migrations[] = {
+        "CREATE TABLE sent(id INTEGER PRIMARY KEY)",
+        "CREATE TABLE number(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        NULL,
+};
 static const char *const statements[] = {
         "INSERT OR IGNORE INTO sent(id) VALUES(?1)",
         "DELETE FROM sent WHERE id = ?1",
         "SELECT id FROM sent ORDER BY id",
+        "INSERT INTO number(name, value) VALUES(?1, ?2)"
+        " ON CONFLICT(name) DO UPDATE SET value = ?2",
+        "SELECT value FROM number WHERE name = ?1",
 };
+enum { STORE_NUMBER = 3, LOAD_NUMBER };
 static const struct state_db_spec db_spec = {.file = "backend.db",
                                              .migrations = migrations,
                                              .statements = statements,
                                              .statement_count = ARRAY_SIZE(statements)};
+
+bool backend_store_number(struct backend *b, const char *name, int64_t value)
+{
+        sqlite3_stmt *s = state_db_statement(b->db, STORE_NUMBER);
+        state_db_bind_text(s, 1, name);
+        (void)sqlite3_bind_int64(s, 2, value);
+        if (state_db_run(b->db, s) == 0)
+                return true;
+        log_error(b->log, "a number cannot be stored", LOG_STR("name", name),
+                  LOG_STR("reason", state_db_error(b->db)));
+        return false;
+}
+
+static int64_t load_number(struct backend *b, const char *name)
+{
+        sqlite3_stmt *s = state_db_statement(b->db, LOAD_NUMBER);
+        int64_t value = 0;
+        state_db_bind_text(s, 1, name);
+        while (state_db_row(b->db, s) > 0)
+                value = sqlite3_column_int64(s, 0);
+        return value;
+}
 
 /* curl reads proxies from the environment; a worker's is empty but for what is set here. */
 static void set_proxies(const struct config *c)
@@ -193,8 +266,10 @@ static int load(struct backend *b, struct error *err)
                 return error_set(err, -EINVAL,
                                  "no region: set AWS_DEFAULT_REGION in /etc/ecs/ecs.config");
         int r = state_db_open(dir, &db_spec, b->log, &b->db, err);
-        if (r >= 0)
+        if (r >= 0) {
+                b->sequence = load_number(b, "manifest-sequence");
                 r = identity_load(b, err);
+        }
         backend_text(&b->identity.registration_token, random_uuid(token));
         return r;
 }
@@ -212,9 +287,11 @@ static void release(struct backend *b)
                                b->identity.ec2_instance_id, b->docker_version,
                                b->api_version,            b->min_api_version,
                                b->acs_endpoint,           b->telemetry_endpoint,
-                               b->last_error};
+                               b->last_error,             b->manifest_id};
         for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
                 free(texts[i]);
+        task_credentials_drop(b, NULL);
+        acs_payloads_free(b);
         state_db_close(b->db);
         free(b);
 }
@@ -238,12 +315,15 @@ int backend_start(struct worker *w, void **ret_state, struct error *err)
         backend_text(&b->last_error, "");
         b->register_backoff = (struct backoff){
                 .min_ms = 500, .max_ms = 15000, .jitter = 0.1, .multiple = 2};
+        b->throttle_backoff = (struct backoff){
+                .min_ms = 3000, .max_ms = 192000, .jitter = 0.2, .multiple = 2};
+        b->retry_tokens = ECS_API_RETRY_TOKENS;
         b->http = http_client_new(worker_loop(w));
         (void)uv_timer_init(worker_loop(w), &b->retry);
         b->retry.data = b;
         *ret_state = b;
         b->engine = worker_link(w, "engine", on_engine_up, NULL, b);
-        b->metadata = worker_link(w, "metadata", NULL, NULL, b);
+        b->metadata = worker_link(w, "metadata", task_credentials_metadata_up, NULL, b);
         outbox_start(b);
         worker_ready(w);
         (void)uv_timer_start(&b->retry, on_retry, 0, 0);

@@ -12,7 +12,9 @@
 #include "worker.h"
 
 struct acs;
+struct held_credentials;
 struct outbox;
+struct payload;
 
 struct identity {
         char *cluster;              /* as configured */
@@ -42,7 +44,13 @@ struct backend {
         bool registered, stopping;
         char *last_error;
         uv_timer_t retry;
-        struct backoff register_backoff;
+        struct backoff register_backoff, throttle_backoff;
+        int retry_tokens;               /* what retries of API calls may still cost */
+        int64_t sequence;               /* newest of payloads and manifests */
+        char *manifest_id;              /* message id of the manifest that may be confirmed */
+        struct payload *payloads;       /* not yet with the engine, oldest first */
+        struct held_credentials *held;  /* of tasks */
+        bool asked_held;                /* metadata has told what it held at our start */
         struct acs *acs;
         struct outbox *outbox;
 };
@@ -56,6 +64,8 @@ void backend_destroy(void *state);
 void backend_set_error(struct backend *b, const char *text);
 /* Replaces an owned text; NULL becomes "". */
 void backend_text(char **field, const char *value);
+/* Keeps a number over restarts; false (and a log line) when it cannot. */
+bool backend_store_number(struct backend *b, const char *name, int64_t value);
 
 /* credentials.c: calls done once credentials are there (0) or not (negative, text). */
 typedef void (*credentials_fn)(void *arg, int error, const char *text);
@@ -74,10 +84,26 @@ typedef void (*ecs_done_fn)(void *arg, const struct ecs_answer *a);
 void ecs_api_call(struct backend *b, const char *operation, const json_t *body, unsigned tries,
                   ecs_done_fn done, void *arg);
 /* "https://ecs.REGION.SUFFIX" or ECS_BACKEND_HOST. Returns owned. */
+#define ECS_API_RETRY_TOKENS 500
+/* May a call that ended so be tried again? error: negative errno or 0, code: ECS error name. */
+bool ecs_api_is_temporary(int error, int status, const char *code);
+/* Value of the User-Agent header. Returns owned. */
+char *ecs_api_user_agent(const struct config *c);
+/* No slash at its end. */
 char *ecs_api_endpoint(const char *backend_host, const char *region);
 
 /* register.c */
 json_t *register_body(const struct backend *b);
+/* Name of an attribute of the request that the answer does not carry, or NULL. Borrowed. */
+const char *register_missing_attribute(const json_t *sent, const json_t *instance);
+enum register_outcome {
+        REGISTER_AGAIN,       /* soon */
+        REGISTER_THROTTLED,   /* later */
+        REGISTER_REFUSED,     /* never: the service ends with 5 */
+        REGISTER_NO_CLUSTER,  /* refused, but the default cluster may be made */
+};
+/* What an error of RegisterContainerInstance means. Source: backend.md 3.2, 4.4. */
+enum register_outcome register_outcome(const char *code, const char *text);
 /* capability_table.c: appends the attributes whose condition holds. */
 void capabilities_put(const struct backend *b, json_t *attributes);
 /* identity.c */
@@ -97,11 +123,28 @@ void acs_saw_activity(struct acs *a);
 struct backend *acs_backend(const struct acs *a);
 /* acs_messages.c: table of message types. text is one whole message. */
 void acs_message(struct acs *a, const char *text, size_t length);
-char *acs_url_query(const struct backend *b, bool send_credentials);
+void acs_send_ack(struct acs *a, const char *cluster, const char *instance,
+                  const char *message_id);
+void acs_send_credentials_ack(struct acs *a, const char *message_id, const char *id,
+                              const char *expiration);
+
+/* task_credentials.c */
+#define TASK_CREDENTIALS_MS 60000
+/* Keeps a copy, replacing by id. */
+void task_credentials_hold(struct backend *b, const Ecs__TaskCredentials *c);
+/* Wipes those of one task, or all (NULL). */
+void task_credentials_drop(struct backend *b, const char *arn);
+/* The link to metadata is up: fill it. */
+void task_credentials_metadata_up(void *backend);
+/* New credentials of a known task: served, then acknowledged. */
+void task_credentials_refresh(struct backend *b, const char *message_id,
+                              const Ecs__TaskCredentials *c);
 
 /* outbox.c */
 void outbox_start(struct backend *b);
 void outbox_stop(struct backend *b);
 /* There may be new rows. */
 void outbox_read(struct backend *b);
+/* The engine was started again: its rows are read anew. */
+void outbox_reload(struct backend *b);
 size_t outbox_waiting(const struct backend *b);

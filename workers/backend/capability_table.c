@@ -26,7 +26,7 @@ static const struct capability rows[] = {
         {.name = E "secrets.asm.environment-variables", .absent = "Secrets Manager"},
         {.name = E "secrets.asm.bootstrap.log-driver", .absent = "Secrets Manager"},
         {.name = E "container-ordering"},
-        {.name = E "full-sync", .absent = "task manifest"},
+        {.name = E "full-sync"},
         {.name = E "env-files.s3", .absent = "environment files"},
         {.name = E "network.container-port-range", .absent = "port ranges"},
         {.name = E "container-restart-policy", .absent = "restart policy"},
@@ -111,7 +111,7 @@ static void put_drivers(const struct backend *b, json_t *attributes, int minor)
         size_t i;
         json_t *e;
         json_array_foreach(wanted, i, e)
-                for (size_t k = 0; k < ARRAY_SIZE(drivers); k++) {
+                for (size_t k = 0; json_is_string(e) && k < ARRAY_SIZE(drivers); k++) {
                         if (strcmp(drivers[k].driver, json_string_value(e)) != 0 ||
                             minor < drivers[k].docker_minor)
                                 continue;

@@ -15,11 +15,14 @@
 
 #define TARGET    "AmazonEC2ContainerServiceV20141113"
 #define LIMIT_MS  42000
+#define RETRY_COST         5
+#define RETRY_COST_TIMEOUT 10
 
 struct api_call {
         struct backend *backend;
         char *operation, *body;
         unsigned tries, tried;
+        int paid;  /* for the last retry; given back when it succeeds */
         ecs_done_fn done;
         void *arg;
         uv_timer_t wait;
@@ -45,6 +48,17 @@ static bool listed(const char *const *list, size_t count, const char *code)
         return false;
 }
 
+bool ecs_api_is_temporary(int error, int status, const char *code)
+{
+        static const int statuses[] = {500, 502, 503, 504};
+        if (error != 0)
+                return error != -ECANCELED;
+        for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+                if (status == statuses[i])
+                        return true;
+        return listed(retried_codes, ARRAY_SIZE(retried_codes), code);
+}
+
 /* ---- endpoint ---- */
 
 static const struct {
@@ -59,9 +73,12 @@ static const struct {
 char *ecs_api_endpoint(const char *backend_host, const char *region)
 {
         if (*backend_host != '\0') {
+                size_t n = strlen(backend_host);
                 bool has_scheme = strncmp(backend_host, "http://", 7) == 0 ||
                                   strncmp(backend_host, "https://", 8) == 0;
-                return mem_printf("%s%s", has_scheme ? "" : "https://", backend_host);
+                while (n > 0 && backend_host[n - 1] == '/')
+                        n--;
+                return mem_printf("%s%.*s", has_scheme ? "" : "https://", (int)n, backend_host);
         }
         size_t i = 0;
         while (strncmp(region, partitions[i].prefix, strlen(partitions[i].prefix)) != 0)
@@ -101,10 +118,14 @@ static void on_wait(uv_timer_t *t)
         try_now(t->data);
 }
 
-static bool retry(struct api_call *c)
+/* Retries of all calls share one purse, so that a broken backend is not asked ever more often. */
+static bool retry(struct api_call *c, int cost)
 {
-        if (c->tried >= c->tries || c->backend->stopping)
+        struct backend *b = c->backend;
+        if (c->tried >= c->tries || b->stopping || b->retry_tokens < cost)
                 return false;
+        b->retry_tokens -= cost;
+        c->paid = cost;
         double ms = random_unit() * 1000.0 * (double)(1u << (c->tried < 6 ? c->tried : 5));
         (void)uv_timer_start(&c->wait, on_wait, clock_wait_ms((uint64_t)(ms < 20000 ? ms : 20000)),
                              0);
@@ -156,12 +177,17 @@ static void on_answer(void *arg, int error, const char *text, const struct http_
         a.body = body;
         c->tried++;
         if (error != 0) {
-                if (error != -ECANCELED && retry(c))
+                if (ecs_api_is_temporary(error, 0, "") &&
+                    retry(c, error == -ETIMEDOUT ? RETRY_COST_TIMEOUT : RETRY_COST))
                         return;
                 finish(c, &a);
                 return;
         }
         if (r->status == 200) {
+                int back = c->tried == 1 ? 1 : c->paid;
+                b->retry_tokens = b->retry_tokens + back < ECS_API_RETRY_TOKENS
+                                          ? b->retry_tokens + back
+                                          : ECS_API_RETRY_TOKENS;
                 finish(c, &a);
                 return;
         }
@@ -172,32 +198,30 @@ static void on_answer(void *arg, int error, const char *text, const struct http_
         if (a.text == NULL)
                 a.text = "no reason given";
         bool skewed = listed(skew_codes, ARRAY_SIZE(skew_codes), code) && correct_clock(b, r);
-        bool temporary = r->status == 500 || r->status == 502 || r->status == 503 ||
-                         r->status == 504 ||
-                         listed(retried_codes, ARRAY_SIZE(retried_codes), code);
         if (skewed && c->tried < c->tries + 1) {
                 try_now(c);
                 return;
         }
-        if (temporary && retry(c))
+        if (ecs_api_is_temporary(0, r->status, code) && retry(c, RETRY_COST))
                 return;
         finish(c, &a);
 }
 
-static char *user_agent(const struct backend *b)
+char *ecs_api_user_agent(const struct config *c)
 {
-        const char *os = config_text(b->config, "ECS_DETAILED_OS_FAMILY", "LINUX");
-        return mem_printf("User-Agent: Amazon ECS Agent - v%s (c) (linux; %s) "
-                          "(+http://aws.amazon.com/ecs/)",
-                          ECS_VERSION, os);
+        const char *set = config_find(c, "ECS_DETAILED_OS_FAMILY");
+        const char *os = set != NULL ? set : "LINUX";
+        return mem_printf("Amazon ECS Agent - v%s (%s) (linux%s%s) (+http://aws.amazon.com/ecs/)",
+                          ECS_VERSION, ECS_COMMIT, *os != '\0' ? "; " : "", os);
 }
 
 static void send_signed(struct api_call *c)
 {
         struct backend *b = c->backend;
         char time[SIGV4_TIME], *host, *path, *authorization = NULL;
-        cleanup_free char *url =
+        cleanup_free char *endpoint =
                 ecs_api_endpoint(config_text(b->config, "ECS_BACKEND_HOST", ""), b->region);
+        cleanup_free char *url = mem_printf("%s/", endpoint);
         split_url(url, &host, &path);
         cleanup_free char *target = mem_printf(TARGET ".%s", c->operation);
         cleanup_free char *length = mem_printf("%zu", strlen(c->body));
@@ -228,7 +252,8 @@ static void send_signed(struct api_call *c)
         for (size_t i = 1; i < count; i++) /* curl sets Content-Length itself */
                 lines[n++] = mem_printf("%s: %s", signed_headers[i].name, signed_headers[i].value);
         lines[n++] = mem_printf("Authorization: %s", authorization);
-        lines[n++] = user_agent(b);
+        cleanup_free char *agent = ecs_api_user_agent(b->config);
+        lines[n++] = mem_printf("User-Agent: %s", agent);
         lines[n] = NULL;
         struct http_options o = {.method = "POST",
                                  .url = url,

@@ -158,6 +158,8 @@ static void accepted(struct queue *q)
         struct state_db *db = o->backend->db;
         (void)state_db_begin(db);
         for (size_t i = 0; i < q->in_flight; i++) {
+                if (strcmp(q->head->change->status, "STOPPED") == 0)
+                        task_credentials_drop(o->backend, q->arn);
                 if (store_mark(o, q->head->id) != 0)
                         log_error(o->backend->log, "sent mark cannot be stored",
                                   LOG_STR("reason", state_db_error(db)));
@@ -282,20 +284,58 @@ static struct queue *queue_of(struct outbox *o, const char *arn)
         return q;
 }
 
+static bool is_queued(const struct queue *q, int64_t id)
+{
+        for (const struct event *e = q->head; e != NULL; e = e->next)
+                if (e->id == id)
+                        return true;
+        return false;
+}
+
 static int take(void *arg, int64_t id, Ecs__StateChange *change)
 {
         struct outbox *o = arg;
+        struct queue *q = queue_of(o, change->task_arn);
         o->last_id = id;
-        if (is_marked(o, id)) {
+        if (is_marked(o, id) || is_queued(q, id)) {
                 ecs__state_change__free_unpacked(change, NULL);
                 return 0;
         }
-        struct queue *q = queue_of(o, change->task_arn);
         struct event *e = mem_zalloc(sizeof *e);
         *e = (struct event){.id = id, .change = change};
         *q->tail = e;
         q->tail = &e->next;
         return 0;
+}
+
+/* Drops what waits; what is under way stays until it is answered. */
+static void drop_waiting(struct queue *q)
+{
+        struct event **at = &q->head;
+        for (size_t i = 0; i < q->in_flight; i++)
+                at = &(*at)->next;
+        struct event *rest = *at;
+        *at = NULL;
+        q->tail = at;
+        while (rest != NULL) {
+                struct event *e = rest;
+                rest = e->next;
+                ecs__state_change__free_unpacked(e->change, NULL);
+                free(e);
+        }
+}
+
+void outbox_reload(struct backend *b)
+{
+        struct outbox *o = b->outbox;
+        if (o == NULL)
+                return;
+        for (struct queue *q = o->queues; q != NULL; q = q->next)
+                drop_waiting(q);
+        state_db_close(o->db);
+        o->db = NULL;
+        o->last_id = 0;
+        outbox_read(b);
 }
 
 void outbox_read(struct backend *b)

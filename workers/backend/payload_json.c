@@ -37,12 +37,30 @@ static char *text(struct reader *r, const json_t *o, const char *name)
         return mem_strdup(payload_json_text(o, name, &r->mistyped));
 }
 
+json_int_t payload_json_integer(const json_t *object, const char *name, bool *ret_mistyped)
+{
+        const json_t *v = payload_json_get(object, name);
+        if (v != NULL && !json_is_integer(v))
+                *ret_mistyped = true;
+        return json_integer_value(v);
+}
+
+const json_t *payload_json_list(const json_t *object, const char *name, bool *ret_mistyped)
+{
+        const json_t *v = payload_json_get(object, name);
+        if (v != NULL && !json_is_array(v))
+                *ret_mistyped = true;
+        return json_is_array(v) ? v : NULL;
+}
+
+char *payload_json_invalid(const char *why)
+{
+        return mem_printf("UnrecogniedTaskError: Error loading task - %s", why);
+}
+
 static json_int_t integer(struct reader *r, const json_t *o, const char *name)
 {
-        const json_t *v = payload_json_get(o, name);
-        if (v != NULL && !json_is_integer(v))
-                r->mistyped = true;
-        return json_integer_value(v);
+        return payload_json_integer(o, name, &r->mistyped);
 }
 
 static double number(struct reader *r, const json_t *o, const char *name)
@@ -63,10 +81,7 @@ static bool boolean(struct reader *r, const json_t *o, const char *name)
 
 static const json_t *list(struct reader *r, const json_t *o, const char *name)
 {
-        const json_t *v = payload_json_get(o, name);
-        if (v != NULL && !json_is_array(v))
-                r->mistyped = true;
-        return json_is_array(v) ? v : NULL;
+        return payload_json_list(o, name, &r->mistyped);
 }
 
 static void invalid(struct reader *r, char *sentence)
@@ -154,6 +169,8 @@ static void port_mapping(struct reader *r, const json_t *o, Ecs__PortMapping *m)
                 free(m->protocol);
                 m->protocol = mem_strdup("tcp");
         }
+        if (*m->container_port_range != '\0')
+                invalid(r, mem_strdup("port ranges are not supported by this agent yet"));
         if (strcmp(m->protocol, "tcp") != 0 && strcmp(m->protocol, "udp") != 0)
                 invalid(r, mem_printf("Unrecognized transport protocol: %s", m->protocol));
         if (m->container_port > 65535 || m->host_port > 65535)
@@ -241,6 +258,25 @@ static void overrides(struct reader *r, const json_t *o, Ecs__ContainerSpec *c)
         c->has_command = true;
 }
 
+/* Features whose capability is not advertised yet: to run the container without them would be to
+ * run something else. */
+static const char *const unsupported_members[] = {
+        "secrets", "environmentFiles", "registryAuthentication", "firelensConfiguration",
+        "credentialSpecs",
+};
+
+static void refuse_unsupported(struct reader *r, const json_t *o)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(unsupported_members); i++) {
+                const json_t *v = payload_json_get(o, unsupported_members[i]);
+                if (json_array_size(v) > 0 || json_object_size(v) > 0)
+                        invalid(r, mem_printf("%s of a container are not supported by this agent "
+                                              "yet", unsupported_members[i]));
+        }
+        if (boolean(r, payload_json_get(o, "restartPolicy"), "enabled"))
+                invalid(r, mem_strdup("restart policies are not supported by this agent yet"));
+}
+
 static void container(struct reader *r, const json_t *o, Ecs__ContainerSpec *c)
 {
         const json_t *docker = payload_json_get(o, "dockerConfig");
@@ -268,6 +304,7 @@ static void container(struct reader *r, const json_t *o, Ecs__ContainerSpec *c)
         c->stop_timeout_s = natural(r, o, "stopTimeout");
         c->container_arn = text(r, o, "containerArn");
         overrides(r, o, c);
+        refuse_unsupported(r, o);
         if (*c->name == '\0' || *c->image == '\0')
                 invalid(r, mem_strdup("a container has no name or no image"));
 }
@@ -311,9 +348,11 @@ Ecs__TaskSpec *payload_json_task(const json_t *task, bool *ret_mistyped)
                 invalid(r, mem_strdup("cpu or memory is negative"));
         if (strcmp(t->network_mode, "awsvpc") == 0)
                 invalid(r, mem_strdup("network mode awsvpc is not supported by this agent yet"));
-        if (r->wrong != NULL)
-                t->invalid_reason = mem_printf("UnrecogniedTaskError: Error loading task - %s",
-                                               r->wrong);
+        if (json_object_size(payload_json_get(task, "proxyConfiguration")) > 0)
+                invalid(r, mem_strdup("proxies are not supported by this agent yet"));
+        /* a stop needs no more than the ARN */
+        if (r->wrong != NULL && (t->desired_status != ECS__DESIRED_STATUS__DESIRED_STOPPED))
+                t->invalid_reason = payload_json_invalid(r->wrong);
         free(r->wrong);
         *ret_mistyped = *ret_mistyped || r->mistyped;
         return t;

@@ -15,3 +15,9 @@ Ecs__TaskSpec *payload_json_task(const json_t *task, bool *ret_mistyped);
 const json_t *payload_json_get(const json_t *object, const char *name);
 /* Text of a member, "" when absent; sets *ret_mistyped when it is no string. Borrowed. */
 const char *payload_json_text(const json_t *object, const char *name, bool *ret_mistyped);
+/* Number of a member, 0 when absent; sets *ret_mistyped when it is no integer. */
+json_int_t payload_json_integer(const json_t *object, const char *name, bool *ret_mistyped);
+/* List, NULL when absent; sets *ret_mistyped when it is none. Borrowed. */
+const json_t *payload_json_list(const json_t *object, const char *name, bool *ret_mistyped);
+/* The sentence a task that cannot be loaded is reported with. Returns owned. */
+char *payload_json_invalid(const char *why);

@@ -41,6 +41,14 @@ static json_t *resources(const struct backend *b)
         return list;
 }
 
+#if defined(__x86_64__)
+#define CPU_ARCHITECTURE "x86_64"
+#elif defined(__i386__)
+#define CPU_ARCHITECTURE "i386"
+#else
+#define CPU_ARCHITECTURE "arm64"
+#endif
+
 static void put_pair(json_t *list, const char *name, const char *value)
 {
         (void)json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "value", value));
@@ -59,8 +67,11 @@ static json_t *attributes(const struct backend *b)
         capabilities_put(b, list);
         put_pair(list, "ecs.os-type", "linux");
         put_pair(list, "ecs.os-family", "LINUX");
-        put_pair(list, "ecs.os-type-detailed",
-                 config_text(b->config, "ECS_DETAILED_OS_FAMILY", "LINUX"));
+        const char *os = config_find(b->config, "ECS_DETAILED_OS_FAMILY");
+        if (os == NULL || *os != '\0')
+                put_pair(list, "ecs.os-type-detailed", os != NULL ? os : "LINUX");
+        if (config_bool(b->config, "ECS_EXTERNAL", false))
+                put_pair(list, "ecs.cpu-architecture", CPU_ARCHITECTURE);
         return list;
 }
 
@@ -89,4 +100,49 @@ json_t *register_body(const struct backend *b)
                                           json_string(b->identity.instance_arn));
         put_tags(b, body);
         return body;
+}
+
+const char *register_missing_attribute(const json_t *sent, const json_t *instance)
+{
+        const json_t *echoed = json_object_get(instance, "attributes");
+        size_t i, k;
+        json_t *s, *e;
+        json_array_foreach(json_object_get(sent, "attributes"), i, s) {
+                const json_t *name = json_object_get(s, "name");
+                const char *value = json_string_value(json_object_get(s, "value"));
+                bool found = false;
+                json_array_foreach(echoed, k, e) {
+                        const char *other = json_string_value(json_object_get(e, "value"));
+                        found = found || (json_equal(json_object_get(e, "name"), name) &&
+                                          strcmp(value != NULL ? value : "",
+                                                 other != NULL ? other : "") == 0);
+                }
+                if (!found)
+                        return json_string_value(name);
+        }
+        return NULL;
+}
+
+static const struct {
+        const char *code, *text;  /* text: part of the message; NULL = any */
+        enum register_outcome outcome;
+} outcomes[] = {
+        {"InvalidParameterException", NULL, REGISTER_REFUSED},
+        {"ClientException", "Cluster not found.", REGISTER_NO_CLUSTER},
+        {"ClientException", NULL, REGISTER_REFUSED},
+        {"ClusterNotFoundException", NULL, REGISTER_NO_CLUSTER},
+        {"", "Container instance type changes are not supported.", REGISTER_REFUSED},
+        {"ThrottlingException", NULL, REGISTER_THROTTLED},
+        {"ServerException", NULL, REGISTER_THROTTLED},
+        {"LimitExceededException", NULL, REGISTER_THROTTLED},
+};
+
+enum register_outcome register_outcome(const char *code, const char *text)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
+                if ((*outcomes[i].code == '\0' || strcmp(outcomes[i].code, code) == 0) &&
+                    (outcomes[i].text == NULL ||
+                     (text != NULL && strstr(text, outcomes[i].text) != NULL)))
+                        return outcomes[i].outcome;
+        return REGISTER_AGAIN;
 }

@@ -24,7 +24,9 @@ char *submit_json_cut(const char *text, size_t max)
 static void put_text(json_t *o, const char *key, const char *text, size_t max)
 {
         cleanup_free char *cut = submit_json_cut(text, max);
-        (void)json_object_set_new(o, key, json_string(cut));
+        json_t *value = json_string(cut);
+        /* texts of Docker may hold broken UTF-8, which JSON cannot carry */
+        (void)json_object_set_new(o, key, value != NULL ? value : json_string("(not UTF-8)"));
 }
 
 static void put_known(json_t *o, const char *key, const char *text, size_t max)
@@ -72,6 +74,20 @@ static json_t *container(const Ecs__ContainerChange *c, const struct submit_opti
         return j;
 }
 
+/* A later change of a container takes the place of an earlier one. Takes c. */
+static void put_container(json_t *list, json_t *c)
+{
+        const char *name = json_string_value(json_object_get(c, "containerName"));
+        size_t i;
+        json_t *e;
+        json_array_foreach(list, i, e)
+                if (strcmp(json_string_value(json_object_get(e, "containerName")), name) == 0) {
+                        (void)json_array_set_new(list, i, c);
+                        return;
+                }
+        (void)json_array_append_new(list, c);
+}
+
 json_t *submit_json(const Ecs__StateChange *const *changes, size_t count,
                     const struct submit_options *o)
 {
@@ -87,8 +103,7 @@ json_t *submit_json(const Ecs__StateChange *const *changes, size_t count,
         put_time(body, "executionStoppedAt", last->execution_stopped_at_ms);
         for (size_t i = 0; i < count; i++)
                 for (size_t k = 0; k < changes[i]->n_containers; k++)
-                        (void)json_array_append_new(containers,
-                                                    container(changes[i]->containers[k], o));
+                        put_container(containers, container(changes[i]->containers[k], o));
         if (json_array_size(containers) > 0)
                 (void)json_object_set_new(body, "containers", containers);
         else

@@ -206,19 +206,34 @@ static void take_container(json_t *task, const json_t *change)
                 copy(c, same[i], change, same[i]);
 }
 
+/* Whether a container of the task ran and came to its end by itself, even if the task as a whole was
+ * never RUNNING: ECS calls only the others failed to start. */
+static bool has_run(const json_t *task)
+{
+        size_t i;
+        json_t *c;
+        if (json_object_get(task, "startedAt") != NULL)
+                return true;
+        json_array_foreach(json_object_get(task, "containers"), i, c)
+                if (json_object_get(c, "exitCode") != NULL &&
+                    strncmp(text_of(c, "reason"), "Cannot", 6) != 0)
+                        return true;
+        return false;
+}
+
 static void stopped(struct local *l, json_t *task, const json_t *q)
 {
         const char *reason = text_of(q, "reason");
         (void)json_object_set_new(task, "desiredStatus", json_string("STOPPED"));
         (void)json_object_set_new(task, "stoppedAt", json_real((double)clock_wall_ms() / 1000));
         if (json_object_get(task, "stoppedReason") == NULL) {
-                bool started = json_object_get(task, "startedAt") != NULL;
                 (void)json_object_set_new(
                         task, "stoppedReason",
                         json_string(*reason != '\0' ? reason
                                                     : "Essential container in task exited"));
                 (void)json_object_set_new(task, "stopCode",
-                                          json_string(started ? "EssentialContainerExited"
+                                          json_string(has_run(task)
+                                                              ? "EssentialContainerExited"
                                                               : "TaskFailedToStart"));
         }
         placement_give_back(l, task);

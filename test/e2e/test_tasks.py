@@ -55,8 +55,8 @@ def test_labels_memory_and_environment(agent, tasks):
 
 
 def test_ten_tasks_of_three_containers(agent, tasks):
-    """Exit codes of 10 tasks of 3 containers each; E3, E5."""
-    tasks.register("three", {"name": "a", "command": ["sh", "-c", "sleep 3; exit 7"]},
+    """Exit codes of 10 tasks of 3 containers each; E3, E5. The 20 s let all 30 start on a busy host."""
+    tasks.register("three", {"name": "a", "command": ["sh", "-c", "sleep 20; exit 7"]},
                    {"name": "b", "command": ["sleep", "100"]},
                    {"name": "c", "command": ["sh", "-c", "sleep 1; exit 3"], "essential": False})
     arns = tasks.run("three", count=10)

@@ -72,9 +72,21 @@ static int run(struct ctl *c, int argc, char **argv)
         return code;
 }
 
-const struct command command_debug = {.name = "debug",
-                                      .usage = "WORKER [-- COMMAND...]",
-                                      .summary = "runs a worker here, e.g. -- gdb --args",
-                                      .min_args = 1,
-                                      .max_args = -1,
-                                      .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl debug engine -- gdb --args", "the engine, in gdb, in this terminal"},
+        {"ecsctl debug metadata -- strace -f", "its system calls"},
+        {NULL, NULL}};
+
+const struct command command_debug = {
+        .name = "debug",
+        .usage = "WORKER [-- COMMAND...]",
+        .summary = "runs a worker in this terminal, e.g. under a debugger",
+        .text = "The supervised worker is stopped and runs here instead, with the same descriptors and\n"
+                "settings, as the last arguments of COMMAND. The supervisor starts its own again when\n"
+                "this command ends. Tasks and the other workers go on.",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = -1,
+        .complete = COMPLETE_WORKER,
+        .run = run,
+};

@@ -68,9 +68,16 @@ static int run(struct ctl *c, int argc, char **argv)
         return code;
 }
 
-const struct command command_local = {.name = "local",
-                                      .usage = "env",
-                                      .summary = "shell lines for AWS tools: eval \"$(ecsctl local env)\"",
-                                      .min_args = 1,
-                                      .max_args = 1,
-                                      .run = run};
+static const struct command_example examples[] = {
+        {"eval \"$(ecsctl local env)\"", "aws ecs, boto3 and the like speak to this agent from now on"},
+        {NULL, NULL}};
+
+const struct command command_local = {
+        .name = "local",
+        .usage = "env",
+        .summary = "shell lines that point AWS tools at the local control plane",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 1,
+        .run = run,
+};

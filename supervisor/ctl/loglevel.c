@@ -18,9 +18,20 @@ static int run(struct ctl *c, int argc, char **argv)
         return change_worker(c, &m);
 }
 
-const struct command command_loglevel = {.name = "loglevel",
-                                         .usage = "[WORKER] LEVEL",
-                                         .summary = "how much the workers tell",
-                                         .min_args = 1,
-                                         .max_args = 2,
-                                         .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl loglevel debug", "every worker and the supervisor tell everything"},
+        {"ecsctl loglevel engine warn", "the engine alone"},
+        {NULL, NULL}};
+
+const struct command command_loglevel = {
+        .name = "loglevel",
+        .usage = "[WORKER] LEVEL",
+        .summary = "how much the workers tell",
+        .text = "WORKER is a worker's name, supervisor, or all, which is the default. LEVEL is debug,\n"
+                "info, warn, error, crit or none. It lasts until that process is restarted.",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 2,
+        .complete = COMPLETE_WORKER | COMPLETE_LEVEL,
+        .run = run,
+};

@@ -10,9 +10,17 @@ static int run(struct ctl *c, int argc, char **argv)
         return change_worker(c, &m);
 }
 
-const struct command command_start = {.name = "start",
-                                   .usage = "WORKER",
-                                   .summary = "starts a stopped worker",
-                                   .min_args = 1,
-                                   .max_args = 1,
-                                   .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl start engine", "ends what 'ecsctl stop engine' began"},
+        {NULL, NULL}};
+
+const struct command command_start = {
+        .name = "start",
+        .usage = "WORKER",
+        .summary = "starts a stopped worker",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 1,
+        .complete = COMPLETE_WORKER,
+        .run = run,
+};

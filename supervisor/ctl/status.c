@@ -100,5 +100,15 @@ static int run(struct ctl *c, int argc, char **argv)
         return 0;
 }
 
+static const struct command_example examples[] = {
+        {"ecsctl status", "what runs, since when, and what this host cannot do"},
+        {"ecsctl status --json | jq .link.acs", "the state of the session with ECS"},
+        {NULL, NULL}};
+
 const struct command command_status = {
-        .name = "status", .usage = "", .summary = "workers and their states", .run = run};
+        .name = "status",
+        .usage = "",
+        .summary = "workers, the session with ECS, and what this host cannot do",
+        .examples = examples,
+        .run = run,
+};

@@ -10,9 +10,18 @@ static int run(struct ctl *c, int argc, char **argv)
         return change_worker(c, &m);
 }
 
-const struct command command_stop = {.name = "stop",
-                                   .usage = "WORKER",
-                                   .summary = "stops a worker until it is started again",
-                                   .min_args = 1,
-                                   .max_args = 1,
-                                   .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl stop backend", "the agent goes on without a session with ECS"},
+        {NULL, NULL}};
+
+const struct command command_stop = {
+        .name = "stop",
+        .usage = "WORKER",
+        .summary = "stops a worker until it is started again",
+        .text = "Containers and the other workers go on; what needs the worker waits for it.",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 1,
+        .complete = COMPLETE_WORKER,
+        .run = run,
+};

@@ -47,9 +47,19 @@ static int run(struct ctl *c, int argc, char **argv)
         return code;
 }
 
-const struct command command_task = {.name = "task",
-                                     .usage = "ID|ARN",
-                                     .summary = "one task and its containers",
-                                     .min_args = 1,
-                                     .max_args = 1,
-                                     .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl task 4f1c", "the task whose id begins so"},
+        {NULL, NULL}};
+
+const struct command command_task = {
+        .name = "task",
+        .usage = "ID|ARN",
+        .summary = "one task and its containers",
+        .text = "ID is the part of the ARN behind the last slash, or as much of its beginning as is\n"
+                "needed.",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 1,
+        .complete = COMPLETE_TASK,
+        .run = run,
+};

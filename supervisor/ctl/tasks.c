@@ -27,5 +27,14 @@ static int run(struct ctl *c, int argc, char **argv)
         return 0;
 }
 
+static const struct command_example examples[] = {
+        {"ecsctl tasks", "one line for each task of this host"},
+        {NULL, NULL}};
+
 const struct command command_tasks = {
-        .name = "tasks", .usage = "", .summary = "tasks on this host", .run = run};
+        .name = "tasks",
+        .usage = "",
+        .summary = "tasks on this host",
+        .examples = examples,
+        .run = run,
+};

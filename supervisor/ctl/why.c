@@ -55,9 +55,17 @@ static int run(struct ctl *c, int argc, char **argv)
         return code;
 }
 
-const struct command command_why = {.name = "why",
-                                    .usage = "ID|ARN",
-                                    .summary = "why a task is where it is",
-                                    .min_args = 1,
-                                    .max_args = 1,
-                                    .run = run};
+static const struct command_example examples[] = {
+        {"ecsctl why 4f1c", "what the task waits for, or why it stopped"},
+        {NULL, NULL}};
+
+const struct command command_why = {
+        .name = "why",
+        .usage = "ID|ARN",
+        .summary = "why a task is where it is, in a sentence",
+        .examples = examples,
+        .min_args = 1,
+        .max_args = 1,
+        .complete = COMPLETE_TASK,
+        .run = run,
+};

@@ -49,6 +49,7 @@ struct ipc_connection {
         struct buf in;
         int in_fds[PENDING_FDS];
         size_t in_fd_count;
+        bool fds_lost;  /* more descriptors came at once than may be kept */
         struct out_frame *out_head, **out_tail;
         size_t out_bytes;
         uint64_t next_id;
@@ -59,7 +60,7 @@ struct ipc_connection {
 
 struct ipc_request {
         struct ipc_connection *c;  /* NULL once the peer has gone */
-        struct ipc_request *next;
+        struct ipc_request *next, **at;  /* of the connection's list; at: what points to us */
         uint64_t id;
         unsigned peer;
         bool event;
@@ -303,6 +304,9 @@ static void dispatch_request(struct ipc_connection *c, const Ecs__Envelope *e, i
         memcpy(r->fds, fds, count * sizeof *fds);
         r->fd_count = count;
         r->next = c->requests;
+        r->at = &c->requests;
+        if (r->next != NULL)
+                r->next->at = &r->next;
         c->requests = r;
         const struct ipc_handler *h = c->o.handlers != NULL && (int)e->body_case > 0 &&
                                                       (int)e->body_case < IPC_BODY_MAX
@@ -379,12 +383,25 @@ static void keep_fds(struct ipc_connection *c, struct msghdr *m)
                 for (size_t i = 0; i < count; i++) {
                         int fd;
                         memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
-                        if (c->in_fd_count < PENDING_FDS)
+                        if (c->in_fd_count < PENDING_FDS) {
                                 c->in_fds[c->in_fd_count++] = fd;
-                        else
+                        } else {
                                 (void)close(fd);
+                                c->fds_lost = true;
+                        }
                 }
         }
+        c->fds_lost = c->fds_lost || (m->msg_flags & MSG_CTRUNC) != 0;
+}
+
+/* A descriptor that no frame names would be taken for the next frame's: the peer is not to be
+ * trusted with any. */
+static void check_fds(struct ipc_connection *c)
+{
+        if (c->closed)
+                return;
+        if (c->fds_lost || (c->in.length == 0 && c->in_fd_count > 0))
+                close_logged(c, "more descriptors than its frames name");
 }
 
 /* True while there may be more. */
@@ -424,8 +441,10 @@ static void on_poll(uv_poll_t *h, int status, int events)
                 flush(c);
         if ((events & (UV_READABLE | UV_DISCONNECT)) == 0)
                 return;
-        for (int i = 0; i < READ_BUDGET && !c->closed && read_some(c); i++)
+        for (int i = 0; i < READ_BUDGET && !c->closed && read_some(c); i++) {
                 take_frames(c);
+                check_fds(c);
+        }
 }
 
 static void update_poll(struct ipc_connection *c)
@@ -508,10 +527,9 @@ int ipc_send_event_fds(struct ipc_connection *c, Ecs__Envelope *e, const int *fd
 static void free_request(struct ipc_request *r)
 {
         if (r->c != NULL) {
-                struct ipc_request **at = &r->c->requests;
-                while (*at != r)
-                        at = &(*at)->next;
-                *at = r->next;
+                *r->at = r->next;
+                if (r->next != NULL)
+                        r->next->at = r->at;
         }
         for (size_t i = 0; i < r->fd_count; i++)
                 if (r->fds[i] >= 0)

@@ -5,17 +5,28 @@
 
 #define HEADER 4
 
+static size_t body_length(const struct buf *b)
+{
+        const unsigned char *p = (const unsigned char *)b->data;
+        return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+}
+
+size_t frame_missing(const struct buf *b)
+{
+        size_t whole = b->length < HEADER ? HEADER : HEADER + body_length(b);
+        return whole > b->length ? whole - b->length : 0;
+}
+
 int frame_take(struct buf *b, size_t max, Ecs__Envelope **ret)
 {
         if (b->length < HEADER)
                 return FRAME_INCOMPLETE;
-        const unsigned char *p = (const unsigned char *)b->data;
-        size_t length = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+        size_t length = body_length(b);
         if (length > max)
                 return -EMSGSIZE;
         if (b->length - HEADER < length)
                 return FRAME_INCOMPLETE;
-        Ecs__Envelope *e = ecs__envelope__unpack(NULL, length, p + HEADER);
+        Ecs__Envelope *e = ecs__envelope__unpack(NULL, length, (const uint8_t *)b->data + HEADER);
         if (e == NULL)
                 return -EBADMSG;
         buf_consume(b, HEADER + length);

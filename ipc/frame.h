@@ -15,5 +15,8 @@
 /* Takes one message off the front of b. 0: *ret is owned (ecs__envelope__free_unpacked);
  * FRAME_INCOMPLETE; -EMSGSIZE length above max; -EBADMSG not an Envelope. */
 int frame_take(struct buf *b, size_t max, Ecs__Envelope **ret);
+/* Bytes until the front message of b is whole, as far as b tells: those of the header first, then
+ * the rest. 0 when it is whole. b holds what frame_take called FRAME_INCOMPLETE. */
+size_t frame_missing(const struct buf *b);
 /* Appends the frame of e. -EMSGSIZE above max. */
 int frame_append(struct buf *b, size_t max, const Ecs__Envelope *e);

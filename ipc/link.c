@@ -13,7 +13,7 @@
 #include "random.h"
 
 struct link_request {
-        struct link_request *next;
+        struct link_request *next, **at;  /* at: what points to us */
         struct ipc_link *link;
         uint8_t *packed;
         size_t size;
@@ -33,7 +33,7 @@ struct ipc_link {
         struct ipc_connection *connection;
         struct backoff backoff;
         uv_timer_t retry, deadlines;
-        struct link_request *requests;
+        struct link_request *requests, **tail;  /* in order of asking */
         bool freed;
 };
 
@@ -56,11 +56,11 @@ static void retry_later(struct ipc_link *l)
 
 static void finish(struct link_request *q, int status, const Ecs__Envelope *reply, int fd)
 {
-        for (struct link_request **at = &q->link->requests; *at != NULL; at = &(*at)->next)
-                if (*at == q) {
-                        *at = q->next;
-                        break;
-                }
+        *q->at = q->next;
+        if (q->next != NULL)
+                q->next->at = q->at;
+        else
+                q->link->tail = q->at;
         ipc_reply_fn done = q->done;
         void *arg = q->arg;
         explicit_bzero(q->packed, q->size);
@@ -103,7 +103,6 @@ static void send_request(struct link_request *q)
 
 static void send_waiting(struct ipc_link *l)
 {
-        /* oldest first: the list is kept in order of asking */
         struct link_request *next;
         for (struct link_request *q = l->requests; q != NULL && l->connection != NULL; q = next) {
                 next = q->next;
@@ -199,6 +198,7 @@ struct ipc_link *worker_link(struct worker *w, const char *peer, void (*up)(void
                 .next = w->links,
         };
         w->links = l;
+        l->tail = &l->requests;
         (void)uv_timer_init(&w->loop, &l->retry);
         (void)uv_timer_init(&w->loop, &l->deadlines);
         l->retry.data = l->deadlines.data = l;
@@ -224,10 +224,9 @@ void ipc_link_request(struct ipc_link *l, Ecs__Envelope *e, uint32_t deadline_ms
         q->arg = arg;
         if (deadline_ms > 0)
                 q->deadline = clock_now_ms() + clock_wait_ms(deadline_ms);
-        struct link_request **at = &l->requests;
-        while (*at != NULL)
-                at = &(*at)->next;
-        *at = q;
+        q->at = l->tail;
+        *l->tail = q;
+        l->tail = &q->next;
         if (l->connection != NULL)
                 send_request(q);
         else

@@ -108,7 +108,7 @@ static void on_peer_closed(void *arg, struct ipc_connection *c, const char *reas
         free(slot);
 }
 
-static const struct ipc_handler control_handlers[IPC_BODY_MAX] = {
+const struct ipc_handler worker_control_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_PING] = {handle_ping, PEER_SUPERVISOR, WHEN_ANY},
         [ECS__ENVELOPE__BODY_STOP] = {handle_stop, PEER_SUPERVISOR, WHEN_ANY},
         [ECS__ENVELOPE__BODY_LOG_LEVEL] = {handle_log_level, PEER_SUPERVISOR, WHEN_ANY},
@@ -127,24 +127,23 @@ static void on_control_closed(void *arg, struct ipc_connection *c, const char *r
 
 /* ---- the first message ---- */
 
-/* Waits for Hello, blocking: nothing else can be done before it. */
+/* Waits for Hello, blocking: nothing else can be done before it. Takes no byte more than its frame:
+ * a Stop may stand right behind it, and that is the loop's to read. */
 static Ecs__Hello *read_hello(struct buf *b, Ecs__Envelope **ret_envelope)
 {
-        char data[4096];
-        for (;;) {
-                int r = frame_take(b, IPC_FRAME_MAX_CONTROL, ret_envelope);
-                if (r == 0)
-                        break;
-                if (r != FRAME_INCOMPLETE)
-                        return NULL;
-                ssize_t n = read(WORKER_CONTROL_FD, data, sizeof data);
+        int r;
+        while ((r = frame_take(b, IPC_FRAME_MAX_CONTROL, ret_envelope)) == FRAME_INCOMPLETE) {
+                size_t missing = frame_missing(b);
+                buf_reserve(b, missing);
+                ssize_t n = read(WORKER_CONTROL_FD, b->data + b->length, missing);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
                         return NULL;
-                buf_append(b, data, (size_t)n);
-                explicit_bzero(data, sizeof data);
+                b->length += (size_t)n;
         }
+        if (r != 0)
+                return NULL;
         return (*ret_envelope)->body_case == ECS__ENVELOPE__BODY_HELLO ? (*ret_envelope)->hello
                                                                         : NULL;
 }
@@ -262,7 +261,7 @@ static void open_loop(struct worker *w)
         w->deadline.data = w;
         struct ipc_connection_options o = {.peer = PEER_SUPERVISOR,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
-                                           .handlers = control_handlers,
+                                           .handlers = worker_control_handlers,
                                            .context = w,
                                            .closed_arg = w,
                                            .log = &w->log,

@@ -36,6 +36,9 @@ struct worker {
         int exit_code;
 };
 
+/* What the supervisor may send a worker. */
+extern const struct ipc_handler worker_control_handlers[IPC_BODY_MAX];
+
 /* Signals, umask, limits: before anything else. */
 void worker_prepare_process(void);
 /* User, groups, capabilities, no-new-privs, dumpable: from Hello. */

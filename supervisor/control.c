@@ -188,7 +188,7 @@ static void answer_held(struct supervisor *s)
 }
 
 #define CTL_ALL (PEER_CTL | PEER_CTL_ROOT)
-static const struct ipc_handler control_handlers[IPC_BODY_MAX] = {
+const struct ipc_handler supervisor_ctl_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CTL_STATUS] = {handle_status, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_WORKER] = {handle_worker, PEER_CTL_ROOT, WHEN_ANY},
@@ -221,7 +221,7 @@ static void on_accept(uv_poll_t *h, int status, int events)
         bool may_change = who.uid == 0 || who.uid == geteuid();
         struct ipc_connection_options o = {.peer = may_change ? PEER_CTL_ROOT : PEER_CTL,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
-                                           .handlers = control_handlers,
+                                           .handlers = supervisor_ctl_handlers,
                                            .context = s,
                                            .closed_arg = s,
                                            .on_close = on_connection_closed};

@@ -166,7 +166,7 @@ static void handle_connect(void *context, struct ipc_request *r, const Ecs__Enve
 
 #define PEER_WORKERS (PEER_BACKEND | PEER_ENGINE | PEER_METADATA | PEER_LOCAL)
 
-static const struct ipc_handler worker_handlers[IPC_BODY_MAX] = {
+const struct ipc_handler supervisor_worker_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_READY] = {handle_ready, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_WORKER_STATE] = {handle_worker_state, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, PEER_WORKERS, WHEN_ANY},
@@ -232,7 +232,7 @@ int spawn_open_channels(struct process *p, bool debug, struct child_fds *c)
         collect(p, control[1], log[1], error[1], c);
         struct ipc_connection_options o = {.peer = p->row->peer,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
-                                           .handlers = worker_handlers,
+                                           .handlers = supervisor_worker_handlers,
                                            .context = p,
                                            .closed_arg = p,
                                            .log = &p->log_context,

@@ -96,6 +96,8 @@ void act_debug_over(struct process *p);
 
 /* spawn.c: fork, descriptors, exec. 0 or negative errno. */
 int spawn_worker(struct process *p);
+/* What a worker may send the supervisor; context: its struct process. */
+extern const struct ipc_handler supervisor_worker_handlers[IPC_BODY_MAX];
 /* The worker's ends of its channels, in order of the descriptor it gets (3, 4, 5 …). */
 struct child_fds {
         int fds[2 + LISTENERS];
@@ -182,6 +184,8 @@ int settings_load(struct supervisor *s, struct error *err);
 void listeners_open(struct supervisor *s);
 extern const char *const listener_names[LISTENERS];
 /* control.c */
+/* What ecsctl may send; context: the supervisor. */
+extern const struct ipc_handler supervisor_ctl_handlers[IPC_BODY_MAX];
 int control_open(struct supervisor *s, struct error *err);
 void control_close(struct supervisor *s);
 void control_changed(struct supervisor *s);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ struct end {
         bool closed;
         char reason[128];
         unsigned answered, failed;
-        bool answer_twice;
+        bool ready;
 };
 
 static void on_close(void *arg, struct ipc_connection *c, const char *reason)
@@ -45,6 +46,7 @@ static void handle_ping(void *context, struct ipc_request *r, const Ecs__Envelop
 static const struct ipc_handler handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_PING] = {handle_ping, PEER_ENGINE, WHEN_ANY},
         [ECS__ENVELOPE__BODY_GET_HELD] = {handle_ping, PEER_BACKEND, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_GET_LINK] = {handle_ping, PEER_ENGINE, WHEN_READY},
 };
 
 static int open_end(struct end *e)
@@ -54,7 +56,7 @@ static int open_end(struct end *e)
         (void)uv_loop_init(&e->loop);
         const struct ipc_connection_options o = {
                 .peer = PEER_ENGINE, .handlers = handlers, .context = e, .closed_arg = e,
-                .on_close = on_close, .max_queue = 1 << 20};
+                .on_close = on_close, .max_queue = 1 << 20, .ready = &e->ready};
         e->c = ipc_connection_new(&e->loop, pair[0], &o);
         return pair[1];
 }
@@ -158,6 +160,31 @@ static void unlisted_and_forbidden_bodies_get_errors(void **state)
         close_end(&e, peer);
 }
 
+static void phase_of_a_row_is_kept(void **state)
+{
+        struct end e = {0};
+        int peer = open_end(&e);
+        Ecs__GetLink link = ECS__GET_LINK__INIT;
+        Ecs__Ping ping = ECS__PING__INIT;
+        Ecs__Envelope later = IPC_ENVELOPE(GET_LINK, get_link, &link);
+        Ecs__Envelope any = IPC_ENVELOPE(PING, ping, &ping);
+        (void)state;
+        later.id = any.id = 3;
+        later.kind = any.kind = ECS__ENVELOPE__KIND__REQUEST;
+        Ecs__Envelope *r = ask(&e, peer, &later);
+        assert_int_equal(r->body_case, ECS__ENVELOPE__BODY_ERROR);
+        assert_int_equal(r->error->code, EAGAIN);
+        ecs__envelope__free_unpacked(r, NULL);
+        r = ask(&e, peer, &any);
+        assert_int_equal(r->body_case, ECS__ENVELOPE__BODY_PONG);
+        ecs__envelope__free_unpacked(r, NULL);
+        e.ready = true;
+        r = ask(&e, peer, &later);
+        assert_int_equal(r->body_case, ECS__ENVELOPE__BODY_PONG);
+        ecs__envelope__free_unpacked(r, NULL);
+        close_end(&e, peer);
+}
+
 static void count_reply(void *arg, int status, const Ecs__Envelope *reply, int fd)
 {
         struct end *e = arg;
@@ -208,6 +235,137 @@ static void ten_thousand_requests_fail_once_each(void **state)
         assert_int_equal(e.failed, 10000);
 }
 
+/* The peer puts them all in before it reads one answer. */
+static void ten_thousand_requests_of_a_peer_are_answered_in_order(void **state)
+{
+        enum { COUNT = 10000 };
+        struct end e = {0};
+        int peer = open_end(&e);
+        struct buf in = {0}, out = {0};
+        size_t sent = 0;
+        uint64_t next = 1;
+        char data[65536];
+        (void)state;
+        for (uint64_t id = 1; id <= COUNT; id++) {
+                Ecs__Ping ping = ECS__PING__INIT;
+                Ecs__Envelope m = IPC_ENVELOPE(PING, ping, &ping);
+                m.id = id;
+                m.kind = ECS__ENVELOPE__KIND__REQUEST;
+                assert_int_equal(frame_append(&out, IPC_FRAME_MAX, &m), 0);
+        }
+        while (sent < out.length) {
+                ssize_t n = send(peer, out.data + sent, out.length - sent, MSG_DONTWAIT);
+                sent += n > 0 ? (size_t)n : 0;
+                (void)uv_run(&e.loop, UV_RUN_NOWAIT);
+        }
+        while (next <= COUNT) {
+                Ecs__Envelope *reply = NULL;
+                turn(&e);
+                ssize_t n = recv(peer, data, sizeof data, MSG_DONTWAIT);
+                assert_true(n > 0);
+                buf_append(&in, data, (size_t)n);
+                while (frame_take(&in, IPC_FRAME_MAX, &reply) == 0) {
+                        assert_int_equal(reply->id, next++);
+                        ecs__envelope__free_unpacked(reply, NULL);
+                }
+        }
+        assert_false(e.closed);
+        buf_clear(&in);
+        buf_clear(&out);
+        close_end(&e, peer);
+}
+
+/* ---- descriptors ---- */
+
+static unsigned open_descriptors(void)
+{
+        unsigned count = 0;
+        for (int fd = 0; fd < 1024; fd++)
+                count += fcntl(fd, F_GETFD) >= 0;
+        return count;
+}
+
+/* One byte string with copies of standard input beside it. */
+static void send_with_fds(int peer, const void *bytes, size_t length, size_t fd_count)
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int) * 64)];
+        } control = {0};
+        struct iovec iov = {(void *)(uintptr_t)bytes, length};
+        struct msghdr m = {.msg_iov = &iov,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = CMSG_SPACE(sizeof(int) * fd_count)};
+        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        memset(CMSG_DATA(h), 0, sizeof(int) * fd_count);
+        assert_int_equal(sendmsg(peer, &m, 0), (ssize_t)length);
+}
+
+static void a_flood_of_descriptors_ends_the_connection(void **state)
+{
+        static const struct {
+                const char *name;
+                uint32_t named;      /* in the frame */
+                size_t sent;
+                const char *reason;  /* NULL: it is served */
+        } cases[] = {
+                {"as named", 2, 2, NULL},
+                {"one unnamed", 0, 1, "more descriptors than its frames name"},
+                {"one too many", 2, 3, "more descriptors than its frames name"},
+                {"more than a message may carry", 8, 60, "more descriptors than its frames name"},
+                {"fewer than named", 3, 2, "descriptors missing"},
+                {"an impossible number", 1u << 31, 1, "descriptors missing"},
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                struct end e = {0};
+                int peer = open_end(&e);
+                unsigned before = open_descriptors();
+                Ecs__Ping ping = ECS__PING__INIT;
+                Ecs__Envelope m = IPC_ENVELOPE(PING, ping, &ping);
+                struct buf b = {0};
+                m.kind = ECS__ENVELOPE__KIND__REQUEST;
+                m.fds = cases[i].named;
+                assert_int_equal(frame_append(&b, IPC_FRAME_MAX, &m), 0);
+                send_with_fds(peer, b.data, b.length, cases[i].sent);
+                turn(&e);
+                print_message("%s: %s\n", cases[i].name, e.closed ? e.reason : "served");
+                assert_int_equal(e.closed, cases[i].reason != NULL);
+                if (e.closed)
+                        assert_string_equal(e.reason, cases[i].reason);
+                /* our end of a closed connection is closed, too */
+                assert_int_equal(open_descriptors(), before - (e.closed ? 1 : 0));
+                buf_clear(&b);
+                if (!e.closed)
+                        ipc_connection_close(e.c, "test over");
+                turn(&e);
+                assert_int_equal(uv_loop_close(&e.loop), 0);
+                (void)close(peer);
+        }
+}
+
+/* A frame that never ends, with descriptors at each byte. */
+static void descriptors_of_an_unfinished_frame_are_bounded(void **state)
+{
+        struct end e = {0};
+        int peer = open_end(&e);
+        unsigned before = open_descriptors();
+        (void)state;
+        for (int i = 0; i < 64 && !e.closed; i++) {
+                send_with_fds(peer, i == 0 ? "\0\0\1\0" : "x", i == 0 ? 4 : 1, 8);
+                turn(&e);
+                assert_in_range(open_descriptors(), before - 1, before + 32);
+        }
+        assert_true(e.closed);
+        assert_int_equal(open_descriptors(), before - 1);
+        assert_int_equal(uv_loop_close(&e.loop), 0);
+        (void)close(peer);
+}
+
 static void a_peer_that_does_not_read_is_dropped(void **state)
 {
         struct end e = {0};
@@ -252,6 +410,10 @@ int main(void)
                 cmocka_unit_test(a_request_answered_twice_counts_once),
                 cmocka_unit_test(ten_thousand_requests_fail_once_each),
                 cmocka_unit_test(a_peer_that_does_not_read_is_dropped),
+                cmocka_unit_test(phase_of_a_row_is_kept),
+                cmocka_unit_test(ten_thousand_requests_of_a_peer_are_answered_in_order),
+                cmocka_unit_test(a_flood_of_descriptors_ends_the_connection),
+                cmocka_unit_test(descriptors_of_an_unfinished_frame_are_bounded),
                 cmocka_unit_test(deadlines_fire)};
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,16 @@ void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
         p->waiting = w;
 }
 
+void broker_drop(struct process *p)
+{
+        while (p->waiting != NULL) {
+                struct waiting_request *w = p->waiting;
+                p->waiting = w->next;
+                ipc_reply_error(w->request, -ECANCELED, "the supervisor stops");
+                free(w);
+        }
+}
+
 void broker_peer_ready(struct process *p)
 {
         while (p->waiting != NULL) {

@@ -241,6 +241,7 @@ static void release(struct supervisor *s)
         control_close(s);
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
+                broker_drop(p);
                 if (p->control != NULL)
                         ipc_connection_close(p->control, "supervisor stops");
                 (void)close(p->exec_fd);

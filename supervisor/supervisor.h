@@ -124,6 +124,8 @@ void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
 /* asker, peer: one bit of enum ipc_peer each. */
 bool broker_may_connect(unsigned asker, unsigned peer);
 void broker_peer_ready(struct process *p);
+/* Refuses what still waits for p, when the supervisor ends. */
+void broker_drop(struct process *p);
 
 /* ---- log ---- */
 

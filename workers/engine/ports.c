@@ -1,6 +1,7 @@
 /* ports: a cursor over the range, so that successive tasks get rising ports. */
 #include "ports.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -33,9 +34,32 @@ uint16_t port_range_take(struct port_range *r, bool (*is_free)(void *arg, uint16
         return 0;
 }
 
+static int try_port(int family, uint16_t port, bool udp)
+{
+        const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+        const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        const struct sockaddr *a = family == AF_INET6 ? (const struct sockaddr *)&v6
+                                                      : (const struct sockaddr *)&v4;
+        const int on = 1, off = 0;
+        cleanup_fd int fd = socket(family, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        /* a connection in TIME_WAIT does not keep a listener from the port */
+        if (!udp)
+                (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (family == AF_INET6)
+                (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        if (bind(fd, a, family == AF_INET6 ? sizeof v6 : sizeof v4) != 0 ||
+            (!udp && listen(fd, 1) != 0))
+                return -errno;
+        return 0;
+}
+
 bool port_is_free(uint16_t port, bool udp)
 {
-        struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-        cleanup_fd int fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        return fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        /* one socket for both families; hosts without IPv6 have only the other */
+        int r = try_port(AF_INET6, port, udp);
+        if (r == -EAFNOSUPPORT || r == -EADDRNOTAVAIL)
+                r = try_port(AF_INET, port, udp);
+        return r == 0;
 }

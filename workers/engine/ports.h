@@ -12,5 +12,5 @@ void port_range_init(struct port_range *r, const char *setting);
 /* The next port that is_free says yes to; wraps once. 0 when there is none. */
 uint16_t port_range_take(struct port_range *r, bool (*is_free)(void *arg, uint16_t port),
                          void *arg);
-/* True when nothing on this host listens there: found by binding. */
+/* True when nothing on this host listens there, on IPv4 or IPv6: found by listening. */
 bool port_is_free(uint16_t port, bool udp);

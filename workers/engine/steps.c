@@ -311,16 +311,30 @@ static void create_now(struct step_run *s, struct container *c)
 }
 
 /* Chooses host ports and commits them before create, so that a crash finds the same ones. */
-static bool is_free_tcp(void *arg, uint16_t port)
+struct port_question {
+        const struct engine *engine;
+        const char *protocol;
+};
+
+/* A container that is created but not started yet holds its ports without listening. */
+static bool is_promised(const struct engine *e, const char *protocol, uint16_t port)
 {
-        (void)arg;
-        return port_is_free(port, false);
+        for (const struct task *t = e->tasks; t != NULL; t = t->next)
+                for (size_t i = 0; i < t->container_count; i++) {
+                        const struct container *c = &t->containers[i];
+                        for (size_t k = 0; k < c->facts->n_ports && c->known != S_STOPPED; k++)
+                                if (c->facts->ports[k]->host_port == port &&
+                                    strcmp(c->facts->ports[k]->protocol, protocol) == 0)
+                                        return true;
+                }
+        return false;
 }
 
-static bool is_free_udp(void *arg, uint16_t port)
+static bool is_free(void *arg, uint16_t port)
 {
-        (void)arg;
-        return port_is_free(port, true);
+        const struct port_question *q = arg;
+        return !is_promised(q->engine, q->protocol, port) &&
+               port_is_free(port, strcmp(q->protocol, "udp") == 0);
 }
 
 static int choose_ports(struct engine *e, struct container *c)
@@ -331,10 +345,10 @@ static int choose_ports(struct engine *e, struct container *c)
         f->ports = mem_zalloc(c->spec->n_port_mappings * sizeof *f->ports);
         for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
                 const Ecs__PortMapping *m = c->spec->port_mappings[i];
-                bool udp = strcmp(m->protocol, "udp") == 0;
+                struct port_question q = {e, m->protocol};
                 uint32_t port = m->host_port;
                 if (port == 0)
-                        port = port_range_take(&e->ports, udp ? is_free_udp : is_free_tcp, NULL);
+                        port = port_range_take(&e->ports, is_free, &q);
                 if (port == 0)
                         return -EADDRINUSE;
                 Ecs__PublishedPort *p = mem_alloc(sizeof *p);

@@ -6,6 +6,9 @@
 #include <string.h>
 
 static void fill(struct error *err, int code, const char *name, const char *format, va_list ap)
+        __attribute__((format(printf, 4, 0)));
+
+static void fill(struct error *err, int code, const char *name, const char *format, va_list ap)
 {
         if (err == NULL)
                 return;

@@ -217,8 +217,8 @@ static const char *const statements[] = {
         "INSERT OR IGNORE INTO sent(id) VALUES(?1)",
         "DELETE FROM sent WHERE id = ?1",
         "SELECT id FROM sent ORDER BY id",
-        "INSERT INTO number(name, value) VALUES(?1, ?2)"
-        " ON CONFLICT(name) DO UPDATE SET value = ?2",
+        ("INSERT INTO number(name, value) VALUES(?1, ?2)"
+         " ON CONFLICT(name) DO UPDATE SET value = ?2"),
         "SELECT value FROM number WHERE name = ?1",
 };
 enum { STORE_NUMBER = 3, LOAD_NUMBER };

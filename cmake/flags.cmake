@@ -20,6 +20,13 @@ set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 check_pie_supported(LANGUAGES C)
 
+# ECS_COMMIT for the few files that show it.
+execute_process(COMMAND git rev-parse --short=8 HEAD WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+        OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT commit)
+        set(commit 00000000)
+endif()
+
 add_library(ecs_flags INTERFACE)
 target_compile_definitions(ecs_flags INTERFACE _GNU_SOURCE ECS_VERSION="${PROJECT_VERSION}")
 target_compile_options(ecs_flags INTERFACE -fno-strict-aliasing -fno-omit-frame-pointer)

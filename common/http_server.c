@@ -1,5 +1,11 @@
 /* http_server: MHD in external epoll mode: its epoll descriptor is polled by the loop, its time-out
- * is a timer of the loop. Paths are kept as sent: what means what is the handler's business. */
+ * is a timer of the loop. Paths are kept as sent: what means what is the handler's business.
+ *
+ * MHD's own time-out starts anew with every byte, so a client that sends one a second would stay
+ * for ever. Connections therefore stand in a list, the one longest without progress first. Progress
+ * is the connection itself, a request line, an answer sent. One timer waits for the first of the
+ * list; when there are too many connections the first one goes. Clients' time is real time: it is
+ * not divided by --time-scale. */
 #include "http_server.h"
 
 #include <arpa/inet.h>
@@ -9,40 +15,140 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "mem.h"
+
+#define CONNECTIONS 1000u
+#define SPARE 64u /* accepted above the limit, while the longest idle ones go */
+
+struct connection {
+        struct connection *before, *after;
+        struct http_server *server;
+        int fd;
+        uint64_t since_ms; /* of the last progress */
+};
 
 struct http_server {
         struct http_server_options o;
         struct MHD_Daemon *daemon;
         uv_loop_t *loop;
         uv_poll_t poll;
-        uv_timer_t timer;
-        unsigned open;
+        uv_timer_t timer, patience;
+        struct connection list; /* head; list.after has waited longest */
+        unsigned count, open;
         bool running;
+};
+
+struct http_response {
+        struct MHD_Response *mhd;
+        unsigned status;
 };
 
 struct http_exchange {
         struct http_server *server;
         struct MHD_Connection *connection;
-        char *target, *method;
+        const char *method;
         struct buf body;
         bool started, too_long, answered;
         char remote[INET6_ADDRSTRLEN + 8];
         http_upgraded_fn upgraded;
         void *upgraded_arg;
+        char target[];
 };
+
+/* ---- connections ---- */
+
+static void take_out(struct connection *c)
+{
+        c->before->after = c->after;
+        c->after->before = c->before;
+        c->before = c->after = c;
+}
+
+static void on_patience(uv_timer_t *t);
+
+static void wait_for_first(struct http_server *s, uint64_t now)
+{
+        uint64_t limit = s->o.timeout_s * 1000ull, waited = now - s->list.after->since_ms;
+        if (limit > 0 && s->list.after != &s->list && !uv_is_closing((uv_handle_t *)&s->patience))
+                (void)uv_timer_start(&s->patience, on_patience, waited < limit ? limit - waited : 0,
+                                     0);
+}
+
+/* MHD sees the end of the stream and closes. */
+static void cut_off(struct connection *c)
+{
+        (void)shutdown(c->fd, SHUT_RDWR);
+        take_out(c);
+        c->server->count--;
+}
+
+static void on_patience(uv_timer_t *t)
+{
+        struct http_server *s = t->data;
+        uint64_t now = clock_now_ms(), limit = s->o.timeout_s * 1000ull;
+        while (s->list.after != &s->list && now - s->list.after->since_ms >= limit)
+                cut_off(s->list.after);
+        wait_for_first(s, now);
+}
+
+static struct connection *connection_of(struct MHD_Connection *m)
+{
+        return MHD_get_connection_info(m, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* To the end of the list. */
+static void progress(struct connection *c)
+{
+        struct connection *head = &c->server->list;
+        if (c->after == c)
+                return; /* already given up */
+        take_out(c);
+        c->since_ms = clock_now_ms();
+        c->before = head->before;
+        c->after = head;
+        c->before->after = c->after->before = c;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *m, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+        struct http_server *s = arg;
+        struct connection *c = *context;
+        if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+                s->count -= c->after != c;
+                take_out(c);
+                free(c);
+                return;
+        }
+        c = *context = mem_zalloc(sizeof *c);
+        c->server = s;
+        c->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        c->before = &s->list;
+        c->after = s->list.after;
+        c->before->after = c->after->before = c;
+        progress(c);
+        if (++s->count > s->o.connections)
+                cut_off(s->list.after);
+        if (!uv_is_active((uv_handle_t *)&s->patience))
+                wait_for_first(s, clock_now_ms());
+}
 
 /* ---- MHD's callbacks ---- */
 
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *c)
 {
-        struct http_exchange *x = mem_zalloc(sizeof *x);
+        size_t length = strlen(uri);
+        struct http_exchange *x = mem_zalloc(sizeof *x + length + 1);
         x->server = arg;
         x->connection = c;
-        x->target = mem_strdup(uri);
+        memcpy(x->target, uri, length);
+        progress(connection_of(c));
         return x;
 }
 
@@ -53,16 +159,11 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *c, char *text)
         return strlen(text);
 }
 
-static void set_remote(struct http_exchange *x)
+/* Answered before the body is sent; a body without a length is read and dropped first. */
+static bool announces_too_much(const struct http_exchange *x)
 {
-        const union MHD_ConnectionInfo *i =
-                MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-        char ip[INET6_ADDRSTRLEN] = "";
-        if (i == NULL || i->client_addr->sa_family != AF_INET)
-                return;
-        const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)i->client_addr;
-        (void)inet_ntop(AF_INET, &a->sin_addr, ip, sizeof ip);
-        (void)snprintf(x->remote, sizeof x->remote, "%s:%u", ip, ntohs(a->sin_port));
+        const char *length = http_request_header(x, "Content-Length");
+        return length != NULL && strtoull(length, NULL, 10) > x->server->o.max_body;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url,
@@ -76,8 +177,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
         (void)version;
         if (!x->started) {
                 x->started = true;
-                x->method = mem_strdup(method);
-                set_remote(x);
+                x->method = method;
+                if (announces_too_much(x))
+                        http_answer(x, 413, NULL, "", 0);
                 return MHD_YES;
         }
         if (*size > 0) {
@@ -100,13 +202,11 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state,
 {
         struct http_exchange *x = *state;
         (void)arg;
-        (void)c;
         (void)code;
         if (x == NULL)
                 return;
         *state = NULL;
-        free(x->target);
-        free(x->method);
+        progress(connection_of(c));
         buf_clear(&x->body);
         free(x);
 }
@@ -141,26 +241,47 @@ static void on_poll(uv_poll_t *p, int status, int events)
         run(p->data);
 }
 
+/* A descriptor for each connection: the soft limit is often 1024. */
+static void raise_descriptors(rlim_t wanted)
+{
+        struct rlimit l;
+        if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur >= wanted)
+                return;
+        l.rlim_cur = wanted < l.rlim_max ? wanted : l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *s, int fd)
+{
+        return MHD_start_daemon(
+                MHD_USE_EPOLL | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+                MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+                on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+                MHD_OPTION_CONNECTION_LIMIT, s->o.connections + SPARE, MHD_OPTION_END);
+}
+
 struct http_server *http_server_new(uv_loop_t *loop, int fd, const struct http_server_options *o)
 {
         struct http_server *s = mem_zalloc(sizeof *s);
+        int own = dup(fd);
         s->o = *o;
+        if (s->o.connections == 0)
+                s->o.connections = CONNECTIONS;
         s->loop = loop;
-        s->daemon = MHD_start_daemon(
-                MHD_USE_EPOLL | MHD_ALLOW_UPGRADE | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-                on_request, s, MHD_OPTION_LISTEN_SOCKET, dup(fd), MHD_OPTION_URI_LOG_CALLBACK,
-                on_uri, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-                MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_CONNECTION_TIMEOUT,
-                o->timeout_s, MHD_OPTION_CONNECTION_LIMIT,
-                o->connections > 0 ? o->connections : 1000u, MHD_OPTION_END);
+        s->list.before = s->list.after = &s->list;
+        raise_descriptors(s->o.connections + 2 * SPARE);
+        s->daemon = start_daemon(s, own);
         if (s->daemon == NULL) {
+                (void)close(own);
                 free(s);
                 return NULL;
         }
         const union MHD_DaemonInfo *i = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
         (void)uv_poll_init(loop, &s->poll, i->epoll_fd);
         (void)uv_timer_init(loop, &s->timer);
-        s->poll.data = s->timer.data = s;
+        (void)uv_timer_init(loop, &s->patience);
+        s->poll.data = s->timer.data = s->patience.data = s;
         (void)uv_poll_start(&s->poll, UV_READABLE, on_poll);
         (void)uv_timer_start(&s->timer, on_timer, 0, 0);
         return s;
@@ -179,9 +300,10 @@ void http_server_close(struct http_server *s)
 {
         if (s == NULL)
                 return;
-        s->open = 2;
+        s->open = 3;
         uv_close((uv_handle_t *)&s->poll, on_closed);
         uv_close((uv_handle_t *)&s->timer, on_closed);
+        uv_close((uv_handle_t *)&s->patience, on_closed);
 }
 
 /* ---- requests and answers ---- */
@@ -191,9 +313,13 @@ const char *http_method(const struct http_exchange *x)
         return x->method;
 }
 
+/* A proxy's form "http://host/path" means the path. */
 const char *http_target(const struct http_exchange *x)
 {
-        return x->target;
+        if (strncmp(x->target, "http://", 7) != 0)
+                return x->target;
+        const char *path = strchr(x->target + 7, '/');
+        return path != NULL ? path : "/";
 }
 
 const char *http_request_header(const struct http_exchange *x, const char *name)
@@ -207,8 +333,21 @@ const char *http_body(const struct http_exchange *x, size_t *ret_length)
         return x->body.data != NULL ? x->body.data : "";
 }
 
-const char *http_remote(const struct http_exchange *x)
+const char *http_remote(struct http_exchange *x)
 {
+        const struct sockaddr *a =
+                MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
+                        ->client_addr;
+        char ip[INET6_ADDRSTRLEN] = "";
+        if (a->sa_family == AF_INET) {
+                const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+                (void)inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof ip);
+                (void)snprintf(x->remote, sizeof x->remote, "%s:%u", ip, ntohs(v4->sin_port));
+        } else if (a->sa_family == AF_INET6) {
+                const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+                (void)inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof ip);
+                (void)snprintf(x->remote, sizeof x->remote, "[%s]:%u", ip, ntohs(v6->sin6_port));
+        }
         return x->remote;
 }
 
@@ -218,14 +357,36 @@ static void add_headers(struct MHD_Response *r, const struct http_answer_header 
                 (void)MHD_add_response_header(r, headers->name, headers->value);
 }
 
+struct http_response *http_response_new(int status, const struct http_answer_header *headers,
+                                        const void *body, size_t length)
+{
+        struct http_response *r = mem_alloc(sizeof *r);
+        r->status = (unsigned)status;
+        r->mhd = MHD_create_response_from_buffer(length, (void *)(uintptr_t)body,
+                                                 MHD_RESPMEM_MUST_COPY);
+        add_headers(r->mhd, headers);
+        return r;
+}
+
+void http_response_free(struct http_response *r)
+{
+        if (r == NULL)
+                return;
+        MHD_destroy_response(r->mhd);
+        free(r);
+}
+
+void http_answer_with(struct http_exchange *x, const struct http_response *r)
+{
+        x->answered = MHD_queue_response(x->connection, r->status, r->mhd) == MHD_YES;
+}
+
 void http_answer(struct http_exchange *x, int status, const struct http_answer_header *headers,
                  const void *body, size_t length)
 {
-        struct MHD_Response *r = MHD_create_response_from_buffer(
-                length, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
-        add_headers(r, headers);
-        x->answered = MHD_queue_response(x->connection, (unsigned)status, r) == MHD_YES;
-        MHD_destroy_response(r);
+        struct http_response *r = http_response_new(status, headers, body, length);
+        http_answer_with(x, r);
+        http_response_free(r);
 }
 
 static void on_upgraded(void *arg, struct MHD_Connection *c, void *state, const char *extra,
@@ -244,6 +405,9 @@ void http_upgrade(struct http_exchange *x, const struct http_answer_header *head
         x->upgraded = done;
         x->upgraded_arg = arg;
         add_headers(r, headers);
+        struct connection *c = connection_of(x->connection);
+        c->server->count -= c->after != c;
+        take_out(c); /* its time is the handler's now */
         x->answered = MHD_queue_response(x->connection, 101, r) == MHD_YES;
         MHD_destroy_response(r);
 }

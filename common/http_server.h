@@ -15,9 +15,10 @@ typedef void (*http_handler_fn)(void *arg, struct http_exchange *x);
 struct http_server_options {
         http_handler_fn handler;
         void *arg;
-        size_t max_body;       /* longer bodies get 413 */
-        unsigned timeout_s;    /* idle connections and slow requests; 0 = none */
-        unsigned connections;  /* at most; 0 = 1000 */
+        size_t max_body;      /* longer bodies get 413 */
+        unsigned timeout_s;   /* for an idle connection or a request line; again for the rest of the
+                               * request and its answer; 0 = none */
+        unsigned connections; /* at most, then the longest idle one is closed; 0 = 1000 */
 };
 /* fd is duplicated. NULL when the library refuses. */
 struct http_server *http_server_new(uv_loop_t *loop, int fd, const struct http_server_options *o);
@@ -29,8 +30,8 @@ const char *http_method(const struct http_exchange *x);
 const char *http_target(const struct http_exchange *x);
 const char *http_request_header(const struct http_exchange *x, const char *name);
 const char *http_body(const struct http_exchange *x, size_t *ret_length);
-/* "ip:port" of the client. */
-const char *http_remote(const struct http_exchange *x);
+/* "ip:port" of the client, "[ip]:port" for IPv6. */
+const char *http_remote(struct http_exchange *x);
 
 struct http_answer_header {
         const char *name, *value;
@@ -38,6 +39,14 @@ struct http_answer_header {
 /* Body is copied. headers end with a NULL name; may be NULL. */
 void http_answer(struct http_exchange *x, int status, const struct http_answer_header *headers,
                  const void *body, size_t length);
+
+/* An answer made once and sent many times. Body is copied. Exchanges under way keep their own hold
+ * on it, so it may be freed at any time. */
+struct http_response;
+struct http_response *http_response_new(int status, const struct http_answer_header *headers,
+                                        const void *body, size_t length);
+void http_response_free(struct http_response *r);
+void http_answer_with(struct http_exchange *x, const struct http_response *r);
 
 /* 101: done gets the socket, and bytes that came behind the request. The socket is the library's:
  * give it back with http_upgraded_close(handle). */

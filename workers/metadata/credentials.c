@@ -9,7 +9,7 @@
 struct credentials {
         struct credentials *next;
         Ecs__TaskCredentials *held;
-        bool seen_task;  /* its task has been published: it may be pruned when that has gone */
+        bool task_seen; /* put before the engine knows the task: not pruned until it does */
 };
 
 static void wipe(Ecs__TaskCredentials *c)
@@ -30,6 +30,14 @@ static Ecs__TaskCredentials *copy_of(const Ecs__TaskCredentials *c)
         return copy;
 }
 
+static bool is_published(const struct metadata *m, const char *task_arn)
+{
+        const struct shown_task *t = m->tasks;
+        while (t != NULL && strcmp(t->facts->arn, task_arn) != 0)
+                t = t->next;
+        return t != NULL;
+}
+
 void credentials_put(struct metadata *m, const Ecs__TaskCredentials *c)
 {
         struct credentials **at = &m->credentials;
@@ -40,6 +48,7 @@ void credentials_put(struct metadata *m, const Ecs__TaskCredentials *c)
         else
                 wipe((*at)->held);
         (*at)->held = copy_of(c);
+        (*at)->task_seen = is_published(m, c->task_arn);
 }
 
 const Ecs__TaskCredentials *credentials_find(const struct metadata *m, const char *id)
@@ -50,13 +59,18 @@ const Ecs__TaskCredentials *credentials_find(const struct metadata *m, const cha
         return NULL;
 }
 
+void credentials_mark(struct metadata *m, const char *task_arn)
+{
+        for (struct credentials *c = m->credentials; c != NULL; c = c->next)
+                if (strcmp(c->held->task_arn, task_arn) == 0)
+                        c->task_seen = true;
+}
+
 void credentials_prune(struct metadata *m)
 {
         for (struct credentials **at = &m->credentials; *at != NULL;) {
                 struct credentials *c = *at;
-                bool needed = tasks_know_credentials(m, c->held->id);
-                c->seen_task = c->seen_task || needed;
-                if (needed || !c->seen_task) {
+                if (!c->task_seen || tasks_know_credentials(m, c->held->id)) {
                         at = &c->next;
                         continue;
                 }

@@ -12,9 +12,9 @@
 #include "error.h"
 #include "mem.h"
 
-#define REFILL_MS    1000
-#define TIMEOUT_S    5
-#define BODY_MAX     65536
+#define REFILL_MS 1000
+#define TIMEOUT_S 5
+#define BODY_MAX 65536
 #define CREDENTIALS_MAX 4096
 
 static void set_text(char **field, const char *value)
@@ -28,13 +28,14 @@ static void set_text(char **field, const char *value)
 
 static void load_identity(struct metadata *m)
 {
-        cleanup_free char *path = mem_printf("%s/backend/identity.json",
-                                             worker_data_dir(m->worker));
+        cleanup_free char *path =
+                mem_printf("%s/backend/identity.json", worker_data_dir(m->worker));
         cleanup_json json_t *j = json_load_file(path, 0, NULL);
         set_text(&m->cluster, config_text(m->config, "ECS_CLUSTER", "default"));
         set_text(&m->instance_arn, json_string_value(json_object_get(j, "containerInstanceArn")));
-        set_text(&m->availability_zone,
-                 json_string_value(json_object_get(j, "availabilityZone")));
+        set_text(&m->availability_zone, json_string_value(json_object_get(j, "availabilityZone")));
+        set_text(&m->availability_zone_id, NULL);
+        set_text(&m->vpc_id, NULL);
 }
 
 static void take_identity(struct metadata *m, const Ecs__Identity *i)
@@ -42,6 +43,9 @@ static void take_identity(struct metadata *m, const Ecs__Identity *i)
         set_text(&m->cluster, i->cluster);
         set_text(&m->instance_arn, i->container_instance_arn);
         set_text(&m->availability_zone, i->availability_zone);
+        set_text(&m->availability_zone_id, i->availability_zone_id);
+        set_text(&m->vpc_id, i->vpc_id);
+        tasks_forget_answers(m);
 }
 
 static void on_identity(void *arg, int status, const Ecs__Envelope *reply, int fd)
@@ -87,6 +91,7 @@ static void handle_put_credentials(void *context, struct ipc_request *r, const E
         const Ecs__PutCredentials *put = e->put_credentials;
         for (size_t i = 0; i < put->n_credentials; i++)
                 credentials_put(m, put->credentials[i]);
+        credentials_prune(m);
         open_servers(m);
         Ecs__PutCredentialsReply reply = ECS__PUT_CREDENTIALS_REPLY__INIT;
         Ecs__Envelope answer = IPC_ENVELOPE(PUT_CREDENTIALS_REPLY, put_credentials_reply, &reply);
@@ -125,10 +130,10 @@ static void handle_get_credentials(void *context, struct ipc_request *r, const E
 }
 
 const struct ipc_handler metadata_handlers[IPC_BODY_MAX] = {
-        [ECS__ENVELOPE__BODY_IDENTITY] = {handle_identity, PEER_BACKEND, WHEN_ANY},
-        [ECS__ENVELOPE__BODY_TASKS_CHANGED] = {handle_tasks_changed, PEER_ENGINE, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_IDENTITY] = {handle_identity,        PEER_BACKEND, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_TASKS_CHANGED] = {handle_tasks_changed,   PEER_ENGINE,  WHEN_ANY},
         [ECS__ENVELOPE__BODY_PUT_CREDENTIALS] = {handle_put_credentials, PEER_BACKEND, WHEN_ANY},
-        [ECS__ENVELOPE__BODY_GET_HELD] = {handle_get_held, PEER_BACKEND, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_GET_HELD] = {handle_get_held,        PEER_BACKEND, WHEN_ANY},
         [ECS__ENVELOPE__BODY_GET_CREDENTIALS] = {handle_get_credentials, PEER_BACKEND, WHEN_ANY},
 };
 
@@ -176,7 +181,8 @@ int metadata_start(struct worker *w, void **ret_state, struct error *err)
         tasks_refresh(m);
         (void)uv_timer_init(worker_loop(w), &m->accept);
         m->accept.data = m;
-        (void)uv_timer_start(&m->accept, on_accept, expects_credentials(m) ? REFILL_MS : 0, 0);
+        (void)uv_timer_start(&m->accept, on_accept,
+                             expects_credentials(m) ? clock_wait_ms(REFILL_MS) : 0, 0);
         *ret_state = m;
         m->engine = worker_link(w, "engine", on_engine_up, NULL, m);
         m->backend = worker_link(w, "backend", on_backend_up, NULL, m);
@@ -203,5 +209,7 @@ void metadata_destroy(void *state)
         free(m->cluster);
         free(m->instance_arn);
         free(m->availability_zone);
+        free(m->availability_zone_id);
+        free(m->vpc_id);
         free(m);
 }

@@ -11,25 +11,63 @@
 
 /* ---- pieces ---- */
 
+/* Bytes of the well-formed UTF-8 character at p, 0 when there is none. */
+static size_t character(const unsigned char *p)
+{
+        if (p[0] < 0x80)
+                return 1;
+        size_t n = p[0] >= 0xc2 && p[0] < 0xe0   ? 2
+                   : (p[0] & 0xf0) == 0xe0       ? 3
+                   : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                                 : 0;
+        for (size_t i = 1; i < n; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+        bool surrogate = p[0] == 0xed && p[1] >= 0xa0;
+        bool too_high = p[0] == 0xf4 && p[1] >= 0x90;
+        return overlong || surrogate || too_high ? 0 : n;
+}
+
+static bool is_plain(unsigned char c)
+{
+        return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
+static void escape(struct buf *b, unsigned char c)
+{
+        static const char letters[] = {
+                ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+        if (c == '"' || c == '\\')
+                buf_printf(b, "\\%c", c);
+        else if (c < sizeof letters && letters[c] != '\0')
+                buf_printf(b, "\\%c", letters[c]);
+        else
+                buf_printf(b, "\\u%04x", c);
+}
+
 void render_string(struct buf *b, const char *text)
 {
+        const unsigned char *p = (const unsigned char *)text;
         buf_append(b, "\"", 1);
-        for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-                if (*p == '"' || *p == '\\')
-                        buf_printf(b, "\\%c", *p);
-                else if (*p == '\n')
-                        buf_append_str(b, "\\n");
-                else if (*p == '\r')
-                        buf_append_str(b, "\\r");
-                else if (*p == '\t')
-                        buf_append_str(b, "\\t");
-                else if (*p < 0x20 || *p == '<' || *p == '>' || *p == '&')
-                        buf_printf(b, "\\u%04x", *p);
-                else if (p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9)) {
+        while (*p != '\0') {
+                size_t n = 0;
+                while (is_plain(p[n]))
+                        n++;
+                buf_append(b, p, n);
+                p += n;
+                if (*p == '\0')
+                        break;
+                n = character(p);
+                if (n == 0)
+                        buf_append_str(b, "\\ufffd");
+                else if (n == 1)
+                        escape(b, *p);
+                else if (memcmp(p, "\xe2\x80\xa8", 3) == 0 || memcmp(p, "\xe2\x80\xa9", 3) == 0)
                         buf_append_str(b, p[2] == 0xa8 ? "\\u2028" : "\\u2029");
-                        p += 2;
-                } else
-                        buf_append(b, p, 1);
+                else
+                        buf_append(b, p, n);
+                p += n > 0 ? n : 1;
         }
         buf_append(b, "\"", 1);
 }
@@ -207,11 +245,8 @@ static void container_limits(struct buf *b, const Ecs__ContainerFacts *c)
         buf_append(b, "}", 1);
 }
 
-void render_container(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *t,
-                      const Ecs__ContainerFacts *c, enum api_version v)
+void render_container(struct buf *b, const Ecs__ContainerFacts *c, enum api_version v)
 {
-        (void)m;
-        (void)t;
         buf_append(b, "{", 1);
         always(b, "DockerId", c->docker_id);
         always(b, "Name", c->name);
@@ -246,8 +281,7 @@ void render_container(struct buf *b, const struct metadata *m, const Ecs__TaskFa
 
 /* ---- task ---- */
 
-static void containers(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *t,
-                       enum api_version v)
+static void containers(struct buf *b, const Ecs__TaskFacts *t, enum api_version v)
 {
         key(b, "Containers");
         buf_append(b, "[", 1);
@@ -257,7 +291,7 @@ static void containers(struct buf *b, const struct metadata *m, const Ecs__TaskF
                 if (*c->docker_id == '\0' && !(v == API_V4 && pulled))
                         continue;
                 separate(b);
-                render_container(b, m, t, c, v);
+                render_container(b, c, v);
         }
         buf_append(b, "]", 1);
 }
@@ -287,7 +321,7 @@ void render_task(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *
         omit(b, "DesiredStatus", t->desired_status);
         always(b, "KnownStatus", t->known_status);
         if (v != API_V4)
-                containers(b, m, t, v);
+                containers(b, t, v);
         task_limits(b, t);
         time_ms(b, "PullStartedAt", t->pull_started_at_ms);
         time_ms(b, "PullStoppedAt", t->pull_stopped_at_ms);
@@ -296,10 +330,13 @@ void render_task(struct buf *b, const struct metadata *m, const Ecs__TaskFacts *
                 omit(b, "AvailabilityZone", m->availability_zone);
         if (v == API_V4) {
                 omit(b, "LaunchType", t->launch_type);
-                containers(b, m, t, v);
+                containers(b, t, v);
+                omit(b, "VPCID", m->vpc_id);
                 omit(b, "ServiceName", t->service_name);
                 key(b, "FaultInjectionEnabled");
                 buf_append_str(b, t->enable_fault_injection ? "true" : "false");
+                if (!hide_zone)
+                        omit(b, "AvailabilityZoneID", m->availability_zone_id);
         }
         buf_append(b, "}", 1);
 }
@@ -356,8 +393,12 @@ void render_introspection_task(struct buf *b, const Ecs__TaskFacts *t)
         key(b, "Containers");
         buf_append(b, "[", 1);
         for (size_t i = 0; i < t->n_containers; i++) {
+                const Ecs__ContainerFacts *c = t->containers[i];
+                bool internal = strcmp(c->type, "NORMAL") != 0;
+                if (internal || *c->docker_id == '\0')
+                        continue;
                 separate(b);
-                introspection_container(b, t->containers[i]);
+                introspection_container(b, c);
         }
         buf_append_str(b, "]}");
 }

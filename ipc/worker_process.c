@@ -62,12 +62,15 @@ static int change_user(const Ecs__Hello *h, struct error *err)
 
 int worker_drop_privileges(const Ecs__Hello *h, struct error *err)
 {
+        /* the bounding set first: it needs a capability itself, and may lack it in a container */
+        capng_clear(CAPNG_SELECT_BOTH);
+        if (geteuid() == 0)
+                (void)capng_apply(CAPNG_SELECT_BOUNDS);
         if (h->uid != 0 && geteuid() == 0) {
                 int r = change_user(h, err);
                 if (r != 0)
                         return r;
         }
-        capng_clear(CAPNG_SELECT_BOTH);
         if (geteuid() == 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)
                 return error_set(err, -EPERM, "cannot give up capabilities");
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

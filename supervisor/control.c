@@ -16,6 +16,8 @@
 #include "frame.h"
 #include "mem.h"
 
+#define NOTICES_MAX 32
+
 struct control_socket {
         uv_poll_t poll;
         int fd;
@@ -67,8 +69,11 @@ static void handle_status(void *context, struct ipc_request *r, const Ecs__Envel
         reply.data_dir = s->data_dir;
         reply.region = s->region;
         reply.cluster = (char *)config_text(s->config, "ECS_CLUSTER", "");
-        reply.n_notices = s->notice_count;
-        reply.notices = s->notices;
+        char *notices[NOTICES_MAX];
+        for (const struct notice *n = s->notices; n != NULL && reply.n_notices < NOTICES_MAX;
+             n = n->next)
+                notices[reply.n_notices++] = n->text;
+        reply.notices = notices;
         Ecs__Envelope e = IPC_ENVELOPE(CTL_STATUS_REPLY, ctl_status_reply, &reply);
         ipc_reply(r, &e);
 }

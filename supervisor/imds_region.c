@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "buf.h"
 #include "cleanup.h"
@@ -58,6 +59,8 @@ int main(int argc, char **argv)
                 (void)fputs("usage: ecs-imds-region ENDPOINT v1|no-v1\n", stderr);
                 return 2;
         }
+        /* of no use to others of our user while it holds what came from the network */
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         (void)curl_global_init(CURL_GLOBAL_DEFAULT);
         cleanup_free char *token_url = mem_printf("%s/latest/api/token", argv[1]);
         cleanup_free char *url = mem_printf("%s/latest/dynamic/instance-identity/document", argv[1]);

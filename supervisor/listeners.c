@@ -18,10 +18,11 @@ const char *const listener_names[LISTENERS] = {"tmds", "introspection", "local"}
 static const struct {
         const char *setting;
         int fallback;
+        const char *purpose;
 } ports[LISTENERS] = {
-        {"ECS_TMDS_PORT", 51679},
-        {"ECS_INTROSPECTION_PORT", 51678},
-        {"ECS_LOCAL_PORT", 51670},
+        {"ECS_TMDS_PORT", 51679, "task metadata and credentials are"},
+        {"ECS_INTROSPECTION_PORT", 51678, "introspection is"},
+        {"ECS_LOCAL_PORT", 51670, "the local control plane is"},
 };
 
 static int listen_at(const struct sockaddr *a, socklen_t size)
@@ -59,49 +60,74 @@ static int listen_on_loopback(int port)
         return listen_at((struct sockaddr *)&a, sizeof a);
 }
 
-static void on_retry(uv_timer_t *t);
-
-static void open_one(struct supervisor *s, size_t i, uint64_t wait_ms)
+/* The guard keeps other hosts away; without it only loopback is safe, unless they are welcome. */
+static bool listens_everywhere(const struct supervisor *s, size_t i)
 {
-        int port = (int)config_int(s->config, ports[i].setting, ports[i].fallback);
-        bool everywhere = 1u << i == LISTEN_INTROSPECTION && s->guarded;
-        int fd = everywhere ? listen_everywhere(port) : listen_on_loopback(port);
-        if (fd < 0) {
-                log_warn(NULL, "cannot listen, trying again: is another agent running?",
-                         LOG_INT("port", port), LOG_STR("for", listener_names[i]),
-                         LOG_STR("reason", strerror(-fd)), LOG_INT("next_ms", wait_ms));
-                s->listen_retry[i].data = s;
-                (void)uv_timer_start(&s->listen_retry[i], on_retry, clock_wait_ms(wait_ms),
-                                     clock_wait_ms(wait_ms * 2 < 60000 ? wait_ms * 2 : 60000));
-                return;
-        }
-        s->listeners[i] = fd;
-        (void)uv_timer_stop(&s->listen_retry[i]);
+        return 1u << i == LISTEN_INTROSPECTION &&
+               (s->guarded ||
+                config_bool(s->config, "ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false));
 }
 
-/* The worker that lacked the socket is started again with it. */
+static void on_retry(uv_timer_t *t);
+
+static void open_one(struct supervisor *s, size_t i)
+{
+        int port = (int)config_int(s->config, ports[i].setting, ports[i].fallback);
+        int fd = listens_everywhere(s, i) ? listen_everywhere(port) : listen_on_loopback(port);
+        if (fd >= 0) {
+                s->listeners[i] = fd;
+                notice_set(s, listener_names[i], true, NULL);
+                return;
+        }
+        uint32_t wait_ms = backoff_next(&s->listen_backoff[i], 0);
+        notice_set(s, listener_names[i], true,
+                   mem_printf("cannot listen on port %d (%s), so %s not served: does another agent "
+                              "run? Tried again until it works",
+                              port, strerror(-fd), ports[i].purpose));
+        s->listen_retry[i].data = s;
+        (void)uv_timer_start(&s->listen_retry[i], on_retry, clock_wait_ms(wait_ms), 0);
+}
+
+/* Workers that lacked the socket are started again with it. */
+static void give_to_workers(struct supervisor *s, size_t i)
+{
+        log_info(NULL, "listening at last", LOG_STR("for", listener_names[i]));
+        for (size_t k = 0; k < s->process_count; k++) {
+                struct process *p = &s->processes[k];
+                if ((p->row->listens & 1u << i) != 0 && p->state != P_STOPPED)
+                        process_event(p, E_RESTART);
+        }
+}
+
 static void on_retry(uv_timer_t *t)
 {
         struct supervisor *s = t->data;
-        for (size_t i = 0; i < LISTENERS; i++) {
-                if (t != &s->listen_retry[i])
-                        continue;
-                open_one(s, i, 5000);
-                if (s->listeners[i] < 0)
-                        return;
-                for (size_t k = 0; k < s->process_count; k++)
-                        if ((s->processes[k].row->listens & 1u << i) != 0)
-                                process_event(&s->processes[k], E_RESTART);
-        }
+        size_t i = (size_t)(t - s->listen_retry);
+        if (s->stopping)
+                return;
+        open_one(s, i);
+        if (s->listeners[i] >= 0)
+                give_to_workers(s, i);
+        supervisor_changed(s);
 }
 
 void listeners_open(struct supervisor *s)
 {
         for (size_t i = 0; i < LISTENERS; i++) {
                 s->listeners[i] = -1;
+                s->listen_backoff[i] =
+                        (struct backoff){.min_ms = 1000, .max_ms = 60000, .multiple = 2};
                 (void)uv_timer_init(&s->loop, &s->listen_retry[i]);
-                if (1u << i == LISTEN_LOCAL && !s->options.local)
-                        continue;
-                open_one(s, i, 1000);
+                if (1u << i != LISTEN_LOCAL || s->options.local)
+                        open_one(s, i);
+        }
+}
+
+void listeners_close(struct supervisor *s)
+{
+        for (size_t i = 0; i < LISTENERS; i++) {
+                if (s->listeners[i] >= 0)
+                        (void)close(s->listeners[i]);
+                s->listeners[i] = -1;
         }
 }

@@ -1,6 +1,6 @@
 /* log_writer: collects the lines of all processes and writes them outside the loop, to standard
- * error and to ECS_LOGFILE. Each sink has a bounded queue: a frozen disk costs lines, which are
- * counted, never the loop. Rolling by size or hour happens where the write happens. */
+ * error and to ECS_LOGFILE. Each sink has a bounded queue: a full or frozen disk costs lines, which
+ * are counted, never the loop. Rolling by size or hour happens where the write happens. */
 #include "supervisor.h"
 
 #include <errno.h>
@@ -20,6 +20,8 @@
 
 #define QUEUE_MAX  (1u << 20)
 #define RECORD_MAX 8192
+#define FROZEN_MS  5000
+#define CLOSE_MS   1000
 #define OUTPUT_MAX 4096 /* of one line of a worker's standard error */
 
 enum roll { ROLL_SIZE, ROLL_HOURLY, ROLL_NONE };
@@ -36,6 +38,9 @@ struct sink {
         struct buf writing;      /* owned by the pool while busy */
         bool busy;
         unsigned dropped;
+        int error;               /* of the last write; set in the pool, read once it is done */
+        unsigned lost;           /* lines of it that did not get out */
+        uv_timer_t frozen;
         uv_work_t work;
 };
 
@@ -107,14 +112,25 @@ static void roll_by_hour(const struct sink *k, time_t last_write)
         (void)rename(k->path, to);
 }
 
-static void write_all(int fd, const char *data, size_t length)
+static unsigned count_lines(const char *data, size_t length)
+{
+        unsigned lines = 0;
+        for (size_t i = 0; i < length; i++)
+                lines += data[i] == '\n';
+        return lines;
+}
+
+static void write_all(struct sink *k, int fd, const char *data, size_t length)
 {
         while (length > 0) {
-                ssize_t n = write(fd, data, length);
-                if (n < 0 && errno == EINTR)
+                ssize_t n = fd >= 0 ? write(fd, data, length) : -1;
+                if (n < 0 && fd >= 0 && errno == EINTR)
                         continue;
-                if (n <= 0)
+                if (n <= 0) {
+                        k->error = errno;
+                        k->lost = count_lines(data, length);
                         return;
+                }
                 data += n;
                 length -= (size_t)n;
         }
@@ -124,8 +140,10 @@ static void on_work(uv_work_t *w)
 {
         struct sink *k = w->data;
         struct stat st;
+        k->error = 0;
+        k->lost = 0;
         if (k->path == NULL) {
-                write_all(STDERR_FILENO, k->writing.data, k->writing.length);
+                write_all(k, STDERR_FILENO, k->writing.data, k->writing.length);
                 return;
         }
         bool exists = stat(k->path, &st) == 0 && st.st_size > 0;
@@ -134,13 +152,27 @@ static void on_work(uv_work_t *w)
         else if (exists && k->roll == ROLL_HOURLY)
                 roll_by_hour(k, st.st_mtime);
         cleanup_fd int fd = open(k->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-        if (fd >= 0)
-                write_all(fd, k->writing.data, k->writing.length);
+        write_all(k, fd, k->writing.data, k->writing.length);
 }
 
 /* ---- on the loop ---- */
 
 static void start_write(struct sink *k);
+
+/* One line and one notice when the file fails, one when it is well again. */
+static void tell_health(struct sink *k, const char *problem)
+{
+        struct supervisor *s = k->supervisor;
+        if (k->path == NULL)
+                return; /* whoever reads our standard error has gone: nobody to tell */
+        notice_set(s, "log file", true,
+                   problem == NULL ? NULL
+                                   : mem_printf("log file %s: %s; lines are lost until it can be "
+                                                "written again",
+                                                k->path, problem));
+        if (s->writer != NULL)
+                supervisor_changed(s);
+}
 
 static void on_written(uv_work_t *w, int status)
 {
@@ -148,7 +180,15 @@ static void on_written(uv_work_t *w, int status)
         (void)status;
         buf_clear(&k->writing);
         k->busy = false;
+        k->dropped += k->lost;
+        (void)uv_timer_stop(&k->frozen);
+        tell_health(k, k->error != 0 ? strerror(k->error) : NULL);
         start_write(k);
+}
+
+static void on_frozen(uv_timer_t *t)
+{
+        tell_health(t->data, "a write does not end: is the disk frozen?");
 }
 
 static void start_write(struct sink *k)
@@ -159,6 +199,7 @@ static void start_write(struct sink *k)
         k->queue = (struct buf){0};
         k->busy = true;
         k->work.data = k;
+        (void)uv_timer_start(&k->frozen, on_frozen, FROZEN_MS, 0);
         (void)uv_queue_work(&k->supervisor->loop, &k->work, on_work, on_written);
 }
 
@@ -327,6 +368,13 @@ static enum log_level level_setting(const struct config *c, const char *name,
         return level;
 }
 
+static void open_frozen_timer(struct sink *k)
+{
+        (void)uv_timer_init(&k->supervisor->loop, &k->frozen);
+        uv_unref((uv_handle_t *)&k->frozen);
+        k->frozen.data = k;
+}
+
 int log_writer_open(struct supervisor *s)
 {
         const struct config *c = s->config;
@@ -352,10 +400,12 @@ int log_writer_open(struct supervisor *s)
         };
         w->sinks[0] = common;
         w->sinks[0].level = out;
+        open_frozen_timer(&w->sinks[0]);
         if (path != NULL) {
                 w->sinks[1] = common;
                 w->sinks[1].level = file;
                 w->sinks[1].path = mem_strdup(path);
+                open_frozen_timer(&w->sinks[1]);
         }
         log_set_level(path != NULL && file > out ? file : out);
         s->writer = w;
@@ -363,29 +413,45 @@ int log_writer_open(struct supervisor *s)
         return 0;
 }
 
-/* What is queued is written before the process ends. */
-void log_writer_close(struct supervisor *s)
+/* Waits for the write under way, then writes what is queued. False when the write does not end. */
+static bool drain(struct supervisor *s, struct sink *k)
+{
+        uint64_t until = clock_now_ms() + CLOSE_MS;
+        while (k->busy && clock_now_ms() < until) {
+                (void)uv_run(&s->loop, UV_RUN_NOWAIT);
+                (void)usleep(1000);
+        }
+        if (k->busy)
+                return false;
+        k->writing = k->queue;
+        k->queue = (struct buf){0};
+        k->work.data = k;
+        if (k->writing.length > 0)
+                on_work(&k->work);
+        buf_clear(&k->writing);
+        return true;
+}
+
+bool log_writer_close(struct supervisor *s)
 {
         struct log_writer *w = s->writer;
+        bool all_drained = true;
         if (w == NULL)
-                return;
+                return true;
         log_set_sink(NULL, NULL);
         s->writer = NULL;
+        for (size_t i = 0; i < ARRAY_SIZE(w->sinks); i++)
+                if (w->sinks[i].supervisor != NULL)
+                        all_drained = drain(s, &w->sinks[i]) && all_drained;
+        if (!all_drained)
+                return false; /* the pool still uses a sink */
         for (size_t i = 0; i < ARRAY_SIZE(w->sinks); i++) {
-                struct sink *k = &w->sinks[i];
-                for (int turn = 0; turn < 100 && k->busy; turn++) {
-                        (void)uv_run(&s->loop, UV_RUN_NOWAIT);
-                        (void)usleep(10000);
-                }
-                if (!k->busy && k->queue.length > 0) {
-                        k->writing = k->queue;
-                        k->queue = (struct buf){0};
-                        k->work.data = k;
-                        on_work(&k->work);
-                        buf_clear(&k->writing);
-                }
-                buf_clear(&k->queue);
-                free(k->path);
+                if (w->sinks[i].supervisor == NULL)
+                        continue;
+                uv_close((uv_handle_t *)&w->sinks[i].frozen, NULL);
+                free(w->sinks[i].path);
         }
+        (void)uv_run(&s->loop, UV_RUN_NOWAIT); /* the timers are part of w */
         free(w);
+        return true;
 }

@@ -19,10 +19,6 @@
 #define READY_TIMEOUT_MS 30000
 #define STOP_DEADLINE_MS 4000
 #define PING_EVERY_MS    5000
-#define PINGS_MISSED_MAX 6
-#define STABLE_MS        2000
-#define EXIT_TERMINAL    5
-#define EXIT_REOPEN      42
 
 const char *process_state_name(enum process_state st)
 {
@@ -57,28 +53,37 @@ static void on_pong(void *arg, int status, const Ecs__Envelope *reply, int fd)
         (void)reply;
         if (fd >= 0)
                 (void)close(fd);
-        p->ping_open = false;
         if (status == 0)
-                p->missed = 0;
+                watchdog_pong(&p->watchdog);
+}
+
+static void write_ping(struct process *p)
+{
+        Ecs__Ping m = ECS__PING__INIT;
+        Ecs__Envelope e = IPC_ENVELOPE(PING, ping, &m);
+        p->watchdog.open =
+                p->control != NULL && ipc_send_request(p->control, &e, 0, on_pong, p) == 0;
 }
 
 static void on_ping(uv_timer_t *t)
 {
         struct process *p = t->data;
-        /* this timer fires late when our own loop was held up: then nothing is counted */
-        uint64_t lag = clock_now_ms() - uv_now(&p->supervisor->loop);
-        if (p->ping_open && lag < 1000 && ++p->missed >= PINGS_MISSED_MAX) {
-                log_error(&p->log_context, "worker does not answer, ending it");
-                (void)kill(p->pid, p->missed == PINGS_MISSED_MAX ? SIGABRT : SIGKILL);
-                return;
+        uint64_t now = clock_now_ms();
+        enum watchdog_verdict v = watchdog_tick(&p->watchdog, now);
+        p->watchdog.due_ms = now + clock_wait_ms(PING_EVERY_MS);
+        if (v == WATCHDOG_PING)
+                write_ping(p);
+        if (v == WATCHDOG_ABORT) {
+                log_error(&p->log_context, "worker does not answer, aborting it for its backtrace",
+                          LOG_INT("pid", p->pid));
+                (void)kill(p->pid, SIGABRT);
+                (void)kill(p->pid, SIGCONT); /* a stopped process could not print it */
         }
-        if (p->ping_open || p->control == NULL)
-                return;
-        Ecs__Ping m = ECS__PING__INIT;
-        Ecs__Envelope e = IPC_ENVELOPE(PING, ping, &m);
-        p->ping_open = true;
-        if (ipc_send_request(p->control, &e, 0, on_pong, p) != 0)
-                p->ping_open = false;
+        if (v == WATCHDOG_KILL) {
+                log_error(&p->log_context, "worker does not even abort, killing it",
+                          LOG_INT("pid", p->pid));
+                (void)kill(p->pid, SIGKILL);
+        }
 }
 
 /* ---- actions ---- */
@@ -106,8 +111,7 @@ static void reopen_binary(struct process *p)
 
 void act_spawn(struct process *p)
 {
-        p->missed = 0;
-        p->ping_open = false;
+        p->watchdog = (struct watchdog){0};
         p->reached_ready = false;
         p->wanted_again = false;
         p->degraded = false;
@@ -118,6 +122,7 @@ void act_spawn(struct process *p)
         if (r != 0) {
                 log_error(&p->log_context, "cannot start worker", LOG_STR("reason", strerror(-r)));
                 p->state = P_BACKOFF;
+                p->death = DEATH_EXIT_1;
                 act_backoff(p);
                 return;
         }
@@ -185,16 +190,12 @@ void act_exited(struct process *p)
                 process_event(p, E_START);
 }
 
-/* The first death after a stable time costs nothing; dying again soon costs more and more. */
 void act_backoff(struct process *p)
 {
         uint64_t lived = p->reached_ready ? clock_now_ms() - p->ready_ms : 0;
-        uint32_t wait = 0;
+        uint32_t wait = restart_wait_ms(&p->history, p->death, p->reached_ready, lived,
+                                        random_unit());
         (void)uv_timer_stop(&p->ping);
-        if (p->reached_ready && lived >= STABLE_MS)
-                backoff_reset(&p->backoff);
-        else
-                wait = backoff_next(&p->backoff, random_unit());
         p->restarts++;
         (void)uv_timer_start(&p->timer, on_timer, clock_wait_ms(wait), 0);
 }
@@ -214,13 +215,14 @@ static void exited(struct process *p, int status)
         struct supervisor *s = p->supervisor;
         bool wanted = p->state == P_STOPPING;
         describe_exit(p, status);
+        p->death = death_of(status);
         if (p->control != NULL)
                 ipc_connection_close(p->control, "worker exited");
         p->control = NULL;
         p->pid = 0;
         if (!wanted)
                 log_warn(&p->log_context, "worker ended", LOG_STR("how", p->last_exit));
-        p->reopen = p->reopen || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_REOPEN);
+        p->reopen = p->reopen || p->death == DEATH_REOPEN;
         process_event(p, E_EXITED);
         /* only now: a stopping supervisor signals every process that seems to run */
         if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_TERMINAL && !s->stopping)
@@ -235,4 +237,8 @@ void process_reap(struct supervisor *s)
                 if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid)
                         exited(p, status);
         }
+        /* as PID 1 of a container we also get the orphans of others; our own short-lived children
+           are waited for where they are made, before the loop runs again */
+        while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)
+                ;
 }

@@ -30,12 +30,14 @@ static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, bool ow
         for (char *p = copy + 1; *p != '\0'; p++)
                 if (*p == '/') {
                         *p = '\0';
-                        (void)mkdir(copy, 0755);
+                        if (mkdir(copy, 0755) == 0)
+                                (void)chmod(copy, 0755); /* whatever the umask */
                         *p = '/';
                 }
-        if (mkdir(copy, mode) != 0 && errno != EEXIST)
+        bool made = mkdir(copy, mode) == 0;
+        if (!made && errno != EEXIST)
                 return error_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
-        if (owned && (chown(copy, uid, gid) != 0 || chmod(copy, mode) != 0))
+        if ((owned && chown(copy, uid, gid) != 0) || ((owned || made) && chmod(copy, mode) != 0))
                 return error_set(err, -errno, "cannot set the owner of %s: %s", path,
                                  strerror(errno));
         return 0;
@@ -66,10 +68,11 @@ static void find_users(struct supervisor *s)
         }
         cleanup_free char *missing = buf_steal(&names);
         if (*missing != '\0' && s->root)
-                supervisor_notice(s, mem_printf("these users and groups do not exist: %s; numbers "
-                                                "from %d on are used, and only root may use "
-                                                "ecsctl where ecs-operators is one of them",
-                                                missing, FALLBACK_ID));
+                notice_set(s, "users", false,
+                           mem_printf("these users and groups do not exist: %s; numbers from %d on "
+                                      "are used, and only root may use ecsctl where ecs-operators "
+                                      "is one of them",
+                                      missing, FALLBACK_ID));
 }
 
 /* One directory a worker, so that none may write where another does; readers share a group. */
@@ -250,12 +253,14 @@ int settings_load(struct supervisor *s, struct error *err)
         r = make_dirs(s, err);
         if (r == 0)
                 r = takeover_start(s, err);
+        if (s->stopping)
+                return r;
         if (r == 0 && s->options.local)
                 r = local_settings(s, err);
         if (r != 0)
                 return r;
         r = find_region(s, err);
-        if (r != 0)
+        if (r != 0 || s->stopping)
                 return r;
         config_set(s->config, "REGION", s->region);
         return 0;

@@ -1,5 +1,5 @@
 /* supervisor: start, stop, and the answers to "is it up?". Order of start: settings, control
- * socket, listeners, host rules, workers. Order of stop: backend first, so that nothing new comes
+ * socket, host rules, listeners, workers. Order of stop: backend first, so that nothing new comes
  * in while the others finish; then all at once; then the rules. */
 #include "supervisor.h"
 
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -28,21 +28,15 @@ struct process *supervisor_find(struct supervisor *s, const char *name)
         return NULL;
 }
 
-void supervisor_notice(struct supervisor *s, char *text)
-{
-        log_warn(NULL, "notice", LOG_STR("text", text));
-        if (s->notice_count < ARRAY_SIZE(s->notices))
-                s->notices[s->notice_count++] = text;
-        else
-                free(text);
-}
-
 /* ---- what systemd is told ---- */
 
 static void notify(struct supervisor *s)
 {
         bool all_ready = true;
         const char *degraded = NULL;
+        for (const struct notice *n = s->notices; n != NULL; n = n->next)
+                if (n->passing)
+                        degraded = n->text;
         for (size_t i = 0; i < s->process_count; i++) {
                 const struct process *p = &s->processes[i];
                 all_ready = all_ready && p->state == P_READY;
@@ -64,12 +58,35 @@ static void notify(struct supervisor *s)
         }
 }
 
-static void finish_if_quiet(struct supervisor *s)
+/* ---- stop ---- */
+
+static bool any_runs(const struct supervisor *s, bool first)
 {
         for (size_t i = 0; i < s->process_count; i++)
-                if (s->processes[i].state != P_STOPPED)
-                        return;
-        uv_stop(&s->loop);
+                if (s->processes[i].row->stops_first == first &&
+                    s->processes[i].state != P_STOPPED)
+                        return true;
+        return false;
+}
+
+static void stop_those(struct supervisor *s, bool first)
+{
+        for (size_t i = 0; i < s->process_count; i++) {
+                struct process *p = &s->processes[i];
+                if (p->row->stops_first == first && p->state != P_STOPPED &&
+                    p->state != P_STOPPING)
+                        process_event(p, E_STOP);
+        }
+}
+
+/* Called at each state change of a stopping service; a worker's event may bring us here again. */
+static void stop_on(struct supervisor *s)
+{
+        if (any_runs(s, true))
+                return;
+        stop_those(s, false);
+        if (!any_runs(s, false))
+                uv_stop(&s->loop);
 }
 
 void supervisor_changed(struct supervisor *s)
@@ -77,10 +94,8 @@ void supervisor_changed(struct supervisor *s)
         notify(s);
         control_changed(s);
         if (s->stopping)
-                finish_if_quiet(s);
+                stop_on(s);
 }
-
-/* ---- stop ---- */
 
 static void on_stop_timer(uv_timer_t *t)
 {
@@ -101,9 +116,14 @@ void supervisor_stop(struct supervisor *s, int exit_code)
         (void)sd_notify(0, "STOPPING=1");
         log_info(NULL, "stopping; containers keep running");
         (void)uv_timer_start(&s->stop_timer, on_stop_timer, STOP_ALL_MS, 0);
-        for (size_t i = s->process_count; i-- > 0;)
-                process_event(&s->processes[i], E_STOP);
-        finish_if_quiet(s);
+        stop_those(s, true);
+        stop_on(s);
+}
+
+bool supervisor_goes_on(struct supervisor *s)
+{
+        (void)uv_run(&s->loop, UV_RUN_NOWAIT);
+        return !s->stopping;
 }
 
 /* ---- signals ---- */
@@ -159,7 +179,6 @@ static int make_processes(struct supervisor *s, struct error *err)
                 *p = (struct process){
                         .supervisor = s,
                         .row = row,
-                        .backoff = {.min_ms = 100, .max_ms = 30000, .jitter = 0.2, .multiple = 2},
                         .log_context = {.key = "process", .value = row->name},
                         .exec_fd = spawn_open_binary(row->exec)};
                 if (p->exec_fd < 0)
@@ -178,9 +197,20 @@ static void note_docker_group(struct supervisor *s)
 {
         gid_t group;
         if (s->root && docker_socket_group(s, &group) && group == 0)
-                supervisor_notice(s, mem_strdup("Docker's socket belongs to group root: the engine "
+                notice_set(s, "docker group", false, mem_strdup("Docker's socket belongs to group root: the engine "
                                                 "gets connected sockets from the supervisor; "
                                                 "'dockerd --group docker' spares that"));
+}
+
+/* Ours have other names, so that both agents find their own after a change back. */
+static void note_official_state(struct supervisor *s)
+{
+        cleanup_free char *path = mem_printf("%s/agent.db", s->data_dir);
+        if (access(path, F_OK) == 0)
+                notice_set(s, "official state", false,
+                           mem_printf("%s is the official agent's state: it is left untouched, and "
+                                      "the tasks in it are not taken over",
+                                      path));
 }
 
 static void on_systemd_watchdog(uv_timer_t *t)
@@ -211,18 +241,22 @@ static int start(struct supervisor *s, struct error *err)
                 r = make_processes(s, err);
         if (r == 0)
                 r = settings_load(s, err);
-        if (r == 0)
+        if (r == 0 && supervisor_goes_on(s))
                 r = control_open(s, err);
-        if (r != 0)
+        if (r != 0 || s->stopping)
                 return r;
         r = host_rules_apply(s, err);
         s->guarded = r == 0;
         if (r != 0) {
-                supervisor_notice(s, mem_printf("host rules are missing: %s", err->text));
+                notice_set(s, "host rules", false,
+                           mem_printf("host rules are missing: %s; port 51678 listens on loopback "
+                                      "only",
+                                      err->text));
                 r = 0;
         }
         listeners_open(s); /* now that the guard of the introspection port stands, or does not */
         note_docker_group(s);
+        note_official_state(s);
         open_systemd_watchdog(s);
         for (size_t i = 0; i < s->process_count; i++)
                 process_event(&s->processes[i], E_START);
@@ -236,9 +270,11 @@ static void close_handle(uv_handle_t *h, void *arg)
                 uv_close(h, NULL);
 }
 
-static void release(struct supervisor *s)
+/* False when the log still hangs in a write: then nothing of it may be freed. */
+static bool release(struct supervisor *s)
 {
         control_close(s);
+        listeners_close(s);
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
                 broker_drop(p);
@@ -249,18 +285,19 @@ static void release(struct supervisor *s)
         }
         for (int turn = 0; turn < 5; turn++)
                 (void)uv_run(&s->loop, UV_RUN_NOWAIT);
-        log_writer_close(s);
+        takeover_end(s);
+        if (!log_writer_close(s))
+                return false;
         uv_walk(&s->loop, close_handle, NULL);
         (void)uv_run(&s->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&s->loop);
-        for (size_t i = 0; i < s->notice_count; i++)
-                free(s->notices[i]);
-        takeover_end(s);
+        notice_free_all(s);
         config_free(s->config);
         free(s->processes);
         free(s->data_dir);
         free(s->run_dir);
         free(s->region);
+        return true;
 }
 
 int supervisor_run(const struct supervisor_options *o)
@@ -271,6 +308,7 @@ int supervisor_run(const struct supervisor_options *o)
         for (size_t i = 0; i < LISTENERS; i++)
                 s.listeners[i] = -1;
         clock_set_scale(o->time_scale);
+        (void)umask(0027);
         (void)uv_loop_init(&s.loop);
         (void)uv_timer_init(&s.loop, &s.stop_timer);
         s.stop_timer.data = &s;
@@ -280,10 +318,12 @@ int supervisor_run(const struct supervisor_options *o)
                 log_crit(NULL, "cannot start", LOG_STR("reason", err.text));
                 s.exit_code = exit_code_of(r);
         } else {
-                (void)uv_run(&s.loop, UV_RUN_DEFAULT);
+                if (!s.stopping)
+                        (void)uv_run(&s.loop, UV_RUN_DEFAULT);
                 host_rules_remove(&s);
                 log_info(NULL, "stopped", LOG_INT("exit_code", s.exit_code));
         }
-        release(&s);
+        if (!release(&s))
+                _exit(s.exit_code); /* libuv's own end would wait for the write */
         return s.exit_code;
 }

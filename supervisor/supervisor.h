@@ -29,6 +29,7 @@ struct worker_row {
         unsigned recipient;    /* its bit of enum config_recipient */
         bool local_only;       /* runs in local mode only */
         bool docker;           /* joins the group of Docker's socket */
+        bool stops_first;      /* brings in new work: ended before the others are told to stop */
 };
 extern const struct worker_row worker_rows[];
 extern const size_t worker_row_count;
@@ -36,6 +37,33 @@ extern const size_t worker_row_count;
 enum process_state { P_STOPPED, P_STARTING, P_READY, P_STOPPING, P_BACKOFF, P_DEBUG, P_STATES };
 enum process_event { E_START, E_READY, E_EXITED, E_STOP, E_RESTART, E_TIMER,
                      E_DEBUG, E_EVENTS };
+
+/* watchdog.c */
+struct watchdog {
+        unsigned missed;
+        bool open;        /* a ping was written and is not answered */
+        uint64_t due_ms;  /* when the next tick should be, clock_now_ms; 0 = not known */
+};
+enum watchdog_verdict { WATCHDOG_PING, WATCHDOG_WAIT, WATCHDOG_ABORT, WATCHDOG_KILL };
+/* At each ping interval. Six in a row without an answer: ABORT; each later one: KILL. A tick more
+ * than 1 s late is not counted. */
+enum watchdog_verdict watchdog_tick(struct watchdog *w, uint64_t now_ms);
+void watchdog_pong(struct watchdog *w);
+
+/* restart_wait.c */
+#define EXIT_TERMINAL 5  /* of a worker: ends the service */
+#define EXIT_REOPEN   42 /* of a worker: start again, from the binary that is installed now */
+enum death { DEATH_CRASH, DEATH_EXIT_1, DEATH_REOPEN };
+struct restart_history {
+        struct backoff backoff;
+        unsigned young_deaths;  /* since it last lived for 2 s after Ready */
+};
+/* status: of waitpid. */
+enum death death_of(int status);
+/* Milliseconds until the next start: none the first time, then 0.1 s to 30 s, or 0.5 s to 15 s
+ * after exit 1; from the start again once a worker lived 2 s after Ready. rnd: in [0,1). */
+uint32_t restart_wait_ms(struct restart_history *h, enum death how, bool reached_ready,
+                         uint64_t lived_ms, double rnd);
 
 struct process {
         struct supervisor *supervisor;
@@ -50,11 +78,11 @@ struct process {
         struct ipc_connection *debugger;  /* who holds the slot in P_DEBUG */
         bool reached_ready;
         uint64_t ready_ms;
-        struct backoff backoff;
+        enum death death;             /* how it last ended */
+        struct restart_history history;
         uv_timer_t timer;             /* backoff, ready time-out, kill after the stop deadline */
         uv_timer_t ping;
-        unsigned missed;
-        bool ping_open;
+        struct watchdog watchdog;
         struct ipc_connection *control;
         struct log_source *log, *error_log;
         int exec_fd;                  /* O_PATH of the binary */
@@ -134,7 +162,9 @@ struct log_source;
 struct log_source *log_source_new(struct supervisor *s, const char *worker, int fd, bool records);
 void log_source_close(struct log_source *l);
 int log_writer_open(struct supervisor *s);
-void log_writer_close(struct supervisor *s);
+/* False: a sink still hangs in a write (a frozen disk). Then the loop never runs dry, and the
+ * process has to end with _exit. */
+bool log_writer_close(struct supervisor *s);
 
 /* ---- the rest ---- */
 
@@ -155,6 +185,7 @@ struct supervisor {
         size_t process_count;
         int listeners[LISTENERS];
         uv_timer_t listen_retry[LISTENERS];
+        struct backoff listen_backoff[LISTENERS];
         struct log_writer *writer;
         struct control_socket *control;
         uv_signal_t signals[4];
@@ -167,15 +198,25 @@ struct supervisor {
         int lock_fd;                  /* takeover.c; -1 before */
         bool guarded;                 /* host rules stand: :51678 may listen on all addresses */
         uv_timer_t systemd_watchdog;
-        char *notices[16];
-        size_t notice_count;
+        struct notice *notices;
         bool announced;
 };
 
 int supervisor_run(const struct supervisor_options *o);
 void supervisor_stop(struct supervisor *s, int exit_code);
-/* A sentence of `ecsctl status`: logged once as a warning. Takes text. */
-void supervisor_notice(struct supervisor *s, char *text);
+/* For waits before the loop runs: handles signals that came. False once the service is to stop. */
+bool supervisor_goes_on(struct supervisor *s);
+/* notice.c: sentences of `ecsctl status`, each logged as a warning when it appears. A topic has one
+ * notice at most; text is taken, NULL: the condition is over. passing: it may end by itself, and
+ * systemd's status line shows it meanwhile. */
+struct notice {
+        struct notice *next;
+        const char *topic;
+        char *text;
+        bool passing;
+};
+void notice_set(struct supervisor *s, const char *topic, bool passing, char *text);
+void notice_free_all(struct supervisor *s);
 struct process *supervisor_find(struct supervisor *s, const char *name);
 /* Called on every state change: sd_notify and held requests. */
 void supervisor_changed(struct supervisor *s);
@@ -184,6 +225,7 @@ void supervisor_changed(struct supervisor *s);
 int settings_load(struct supervisor *s, struct error *err);
 /* listeners.c */
 void listeners_open(struct supervisor *s);
+void listeners_close(struct supervisor *s);
 extern const char *const listener_names[LISTENERS];
 /* control.c */
 /* What ecsctl may send; context: the supervisor. */
@@ -194,7 +236,7 @@ void control_changed(struct supervisor *s);
 /* inventory.c */
 void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__Envelope *m);
 /* region.c: -ENODATA with err when the metadata service does not say. *ret is owned. */
-int region_from_imds(const struct supervisor *s, char **ret, struct error *err);
+int region_from_imds(struct supervisor *s, char **ret, struct error *err);
 bool region_is_valid(const char *text);
 /* takeover.c: the lock on the data directory, and workers of a supervisor that was killed. */
 int takeover_start(struct supervisor *s, struct error *err);

@@ -1,8 +1,8 @@
 /* takeover: never two agents on one data directory. The running supervisor holds an OFD lock on
- * <datadir>/supervisor.lock; a second one waits 5 s (a restart overlaps) and refuses. A supervisor
- * that was killed leaves no lock, but perhaps workers that have not ended yet: their pids stand in
- * <rundir>/workers; they get the same 5 s, then SIGKILL by pidfd, after a check that the pid still
- * is one of our programs. */
+ * <datadir>/supervisor.lock, in which its pid and run directory stand; a second one waits 5 s (a
+ * restart overlaps) and refuses. A supervisor that was killed leaves no lock, but perhaps workers
+ * that have not ended yet: their pids stand in <its rundir>/workers; they get the same 5 s, then
+ * SIGKILL by pidfd, after a check that the pid still is one of our programs. */
 #include "supervisor.h"
 
 #include <errno.h>
@@ -23,27 +23,37 @@
 
 #define WAIT_MS 5000
 
-static int take_lock(struct supervisor *s, uint64_t until, struct error *err)
+/* Returns the pid. */
+static int read_holder(int fd, char *holder, size_t size)
+{
+        ssize_t n = pread(fd, holder, size - 1, 0);
+        holder[n > 0 ? n : 0] = '\0';
+        holder[strcspn(holder, "\n")] = '\0';
+        return atoi(holder);
+}
+
+/* holder: what stood in the lock file, "PID RUNDIR" of whom had it last. */
+static int take_lock(struct supervisor *s, uint64_t until, char *holder, size_t size,
+                     struct error *err)
 {
         cleanup_free char *path = mem_printf("%s/supervisor.lock", s->data_dir);
         cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-        char holder[32] = "";
         if (fd < 0)
                 return error_set(err, -errno, "cannot open %s: %s; is the data directory writable?",
                                  path, strerror(errno));
         while (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-                if (clock_now_ms() >= until) {
-                        ssize_t n = pread(fd, holder, sizeof holder - 1, 0);
-                        holder[n > 0 ? n : 0] = '\0';
+                if (clock_now_ms() >= until)
                         return error_set(err, -EBUSY,
-                                         "another supervisor (pid %s) uses %s: stop it, or give "
+                                         "another supervisor (pid %d) uses %s: stop it, or give "
                                          "this one its own ECS_DATADIR",
-                                         holder, s->data_dir);
-                }
+                                         read_holder(fd, holder, size), s->data_dir);
+                if (!supervisor_goes_on(s))
+                        return 0;
                 (void)usleep(50000);
         }
-        cleanup_free char *own = mem_printf("%d", (int)getpid());
+        (void)read_holder(fd, holder, size);
+        cleanup_free char *own = mem_printf("%d %s\n", (int)getpid(), s->run_dir);
         if (ftruncate(fd, 0) != 0 || pwrite(fd, own, strlen(own), 0) < 0)
                 return error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
         s->lock_fd = fd;
@@ -87,11 +97,11 @@ static void end_worker(pid_t pid, const char *exec, uint64_t until)
         (void)poll(&p, 1, 1000);
 }
 
-static void end_earlier_workers(struct supervisor *s, uint64_t until)
+static void end_earlier_workers(const char *run_dir, uint64_t until)
 {
         char line[256], exec[128];
         int pid;
-        cleanup_free char *path = mem_printf("%s/workers", s->run_dir);
+        cleanup_free char *path = mem_printf("%s/workers", run_dir);
         cleanup_file FILE *f = fopen(path, "re");
         while (f != NULL && fgets(line, sizeof line, f) != NULL)
                 if (sscanf(line, "%d %127s", &pid, exec) == 2 && pid > 1)
@@ -101,10 +111,15 @@ static void end_earlier_workers(struct supervisor *s, uint64_t until)
 int takeover_start(struct supervisor *s, struct error *err)
 {
         uint64_t until = clock_now_ms() + WAIT_MS;
-        int r = take_lock(s, until, err);
-        if (r == 0)
-                end_earlier_workers(s, until);
-        return r;
+        char holder[4096] = "";
+        int r = take_lock(s, until, holder, sizeof holder, err);
+        if (r != 0 || s->stopping)
+                return r;
+        const char *earlier = strchr(holder, ' ');
+        if (earlier != NULL && strcmp(earlier + 1, s->run_dir) != 0)
+                end_earlier_workers(earlier + 1, until);
+        end_earlier_workers(s->run_dir, until);
+        return 0;
 }
 
 /* The run directory is memory, so that writing here does not wait for a disk. */

@@ -25,6 +25,7 @@ const struct worker_row worker_rows[] = {
          .exec = "ecs-backend",
          .peer = PEER_BACKEND,
          .may_connect = PEER_ENGINE | PEER_METADATA,
-         .recipient = FOR_BACKEND},
+         .recipient = FOR_BACKEND,
+         .stops_first = true},
 };
 const size_t worker_row_count = sizeof worker_rows / sizeof worker_rows[0];

@@ -1,7 +1,7 @@
 /* host_rules: one nftables table of our own, written atomically. It sends 169.254.170.2:80 to the
  * task endpoints, keeps other hosts from loopback addresses and from the introspection port.
  * libnftables is loaded in a short-lived child: it would cost the supervisor a megabyte.
- * The filter stands before route_localnet is switched on. Source: host.md 2.2, 2.3. */
+ * The filter stands before route_localnet is switched on, and goes after it. Source: host.md 2.2, 2.3. */
 #include "supervisor.h"
 
 #include <errno.h>
@@ -21,7 +21,6 @@
 
 #define TABLE          "ecs_agent"
 #define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
-#define ROUTE_DEFAULT  "/proc/sys/net/ipv4/conf/default/route_localnet"
 
 /* Runs the commands in a child. 0, or negative errno with what libnftables said. */
 static int run_nft(const char *commands, struct error *err)
@@ -91,6 +90,36 @@ static int set_sysctl(const char *path, const char *value)
         return 0;
 }
 
+static char *saved_path(const struct supervisor *s)
+{
+        return mem_printf("%s/route_localnet", s->run_dir);
+}
+
+/* Others set it, too (kube-proxy does): what it was before us is kept in the run directory, which a
+ * killed supervisor leaves behind and a reboot does not. */
+static int save_route_localnet(const struct supervisor *s)
+{
+        char now[8] = "";
+        cleanup_free char *path = saved_path(s);
+        cleanup_fd int in = open(ROUTE_LOCALNET, O_RDONLY | O_CLOEXEC);
+        if (in < 0 || read(in, now, sizeof now - 1) <= 0)
+                return -errno;
+        cleanup_fd int out = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (out < 0)
+                return errno == EEXIST ? 0 : -errno;
+        return write(out, now, strlen(now)) < 0 ? -errno : 0;
+}
+
+static void restore_route_localnet(const struct supervisor *s)
+{
+        char before[8] = "";
+        cleanup_free char *path = saved_path(s);
+        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && read(fd, before, sizeof before - 1) > 0)
+                (void)set_sysctl(ROUTE_LOCALNET, before);
+        (void)unlink(path);
+}
+
 int host_rules_apply(struct supervisor *s, struct error *err)
 {
         if (!s->root)
@@ -100,7 +129,9 @@ int host_rules_apply(struct supervisor *s, struct error *err)
         int r = run_nft(text, err);
         if (r != 0)
                 return r;
-        r = set_sysctl(ROUTE_LOCALNET, "1");
+        r = save_route_localnet(s);
+        if (r == 0)
+                r = set_sysctl(ROUTE_LOCALNET, "1");
         if (r != 0)
                 return error_set(err, r, "%s cannot be set: %s", ROUTE_LOCALNET, strerror(-r));
         log_info(NULL, "host rules are in place");
@@ -109,13 +140,10 @@ int host_rules_apply(struct supervisor *s, struct error *err)
 
 void host_rules_remove(struct supervisor *s)
 {
-        char old[8] = "0";
         struct error err = {0};
         if (!s->root)
                 return;
-        cleanup_fd int fd = open(ROUTE_DEFAULT, O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && read(fd, old, sizeof old - 1) > 0)
-                (void)set_sysctl(ROUTE_LOCALNET, old);
+        restore_route_localnet(s);
         if (run_nft("add table inet " TABLE "\ndelete table inet " TABLE "\n", &err) != 0)
                 log_warn(NULL, "host rules could not be removed", LOG_STR("reason", err.text));
 }

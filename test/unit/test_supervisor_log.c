@@ -203,6 +203,50 @@ static void records_and_output_of_a_worker_carry_its_name(void **state)
         remove_all(&f);
 }
 
+/* /dev/full takes no byte. The other sink is silent here, so the notice is what is looked at. */
+static void a_full_disk_is_told_once_and_costs_counted_lines(void **state)
+{
+        static const char *const settings[] = {"ECS_LOGFILE", "/dev/full", NULL};
+        struct fixture f;
+        (void)state;
+        open_log(&f, settings);
+        for (int i = 0; i < 3; i++) {
+                log_info(NULL, "lost");
+                while (uv_run(&f.s.loop, UV_RUN_ONCE) != 0)
+                        ;
+        }
+        assert_non_null(f.s.notices);
+        assert_null(f.s.notices->next);
+        assert_true(f.s.notices->passing);
+        assert_non_null(strstr(f.s.notices->text, "No space left on device"));
+        notice_free_all(&f.s);
+        close_log(&f);
+        remove_all(&f);
+}
+
+static void lines_lost_are_counted_on_the_next(void **state)
+{
+        struct fixture f;
+        (void)state;
+        open_log(&f, NULL);
+        assert_int_equal(mkdir(f.path, 0700), 0); /* no file can be opened there */
+        log_info(NULL, "first");
+        log_info(NULL, "second");
+        while (uv_run(&f.s.loop, UV_RUN_ONCE) != 0)
+                ;
+        assert_non_null(f.s.notices);
+        assert_int_equal(rmdir(f.path), 0);
+        log_info(NULL, "third");
+        while (uv_run(&f.s.loop, UV_RUN_ONCE) != 0)
+                ;
+        assert_null(f.s.notices);
+        close_log(&f);
+        const char *text = read_log(&f);
+        assert_null(strstr(text, "first"));
+        assert_non_null(strstr(text, "msg=third dropped="));
+        remove_all(&f);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -213,6 +257,8 @@ int main(void)
                 cmocka_unit_test(json_lines_parse),
                 cmocka_unit_test(a_log_driver_silences_the_file),
                 cmocka_unit_test(records_and_output_of_a_worker_carry_its_name),
+                cmocka_unit_test(a_full_disk_is_told_once_and_costs_counted_lines),
+                cmocka_unit_test(lines_lost_are_counted_on_the_next),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

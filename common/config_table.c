@@ -340,8 +340,6 @@ const struct config_row config_rows[] = {
         {"ECS_LOCAL_PORT", CONFIG_INT, .recipients = FOR_SUPERVISOR | FOR_LOCAL,
          .fallback = "51670", .flags = CONFIG_INTERNAL, .min = 1, .max = 65535,
          .help = "port of the local control plane"},
-        {"ECS_LOCAL_FAULT_SOCKET", CONFIG_TEXT, .recipients = FOR_LOCAL,
-         .flags = CONFIG_INTERNAL, .help = "fault switches of the local control plane"},
         {"ECS_LOCAL_AGENT_KEY_ID", CONFIG_TEXT, .recipients = FOR_LOCAL,
          .flags = CONFIG_INTERNAL | CONFIG_SECRET, .help = "key of the agent in local mode"},
         {"ECS_LOCAL_AGENT_SECRET", CONFIG_TEXT, .recipients = FOR_LOCAL,

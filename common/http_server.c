@@ -42,6 +42,7 @@ struct http_server {
         struct connection list; /* head; list.after has waited longest */
         unsigned count, open;
         bool running;
+        struct http_exchange *suspended;
 };
 
 struct http_response {
@@ -54,7 +55,9 @@ struct http_exchange {
         struct MHD_Connection *connection;
         const char *method;
         struct buf body;
-        bool started, too_long, answered;
+        bool started, too_long, answered, waits, has_waited;
+        struct http_exchange *next_suspended;
+        uint64_t tag;
         char remote[INET6_ADDRSTRLEN + 8];
         http_upgraded_fn upgraded;
         void *upgraded_arg;
@@ -190,11 +193,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
                 *size = 0;
                 return MHD_YES;
         }
+        if (s->open > 0)
+                return MHD_NO; /* it is being closed */
         if (x->too_long)
                 http_answer(x, 413, NULL, "", 0);
         else
                 s->o.handler(s->o.arg, x);
-        return x->answered ? MHD_YES : MHD_NO;
+        return x->answered || x->waits ? MHD_YES : MHD_NO;
 }
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **state,
@@ -301,6 +306,8 @@ void http_server_close(struct http_server *s)
         if (s == NULL)
                 return;
         s->open = 3;
+        while (s->suspended != NULL)
+                http_resume(s->suspended);
         uv_close((uv_handle_t *)&s->poll, on_closed);
         uv_close((uv_handle_t *)&s->timer, on_closed);
         uv_close((uv_handle_t *)&s->patience, on_closed);
@@ -410,6 +417,48 @@ void http_upgrade(struct http_exchange *x, const struct http_answer_header *head
         take_out(c); /* its time is the handler's now */
         x->answered = MHD_queue_response(x->connection, 101, r) == MHD_YES;
         MHD_destroy_response(r);
+}
+
+void http_drop(struct http_exchange *x)
+{
+        x->answered = false;
+}
+
+void http_suspend(struct http_exchange *x)
+{
+        x->waits = true;
+        x->next_suspended = x->server->suspended;
+        x->server->suspended = x;
+        MHD_suspend_connection(x->connection);
+}
+
+void http_resume(struct http_exchange *x)
+{
+        struct http_server *s = x->server;
+        struct http_exchange **at = &s->suspended;
+        while (*at != x)
+                at = &(*at)->next_suspended;
+        *at = x->next_suspended;
+        x->waits = false;
+        x->has_waited = true;
+        MHD_resume_connection(x->connection);
+        if (s->open == 0)
+                (void)uv_timer_start(&s->timer, on_timer, 0, 0);
+}
+
+bool http_has_waited(const struct http_exchange *x)
+{
+        return x->has_waited;
+}
+
+void http_set_tag(struct http_exchange *x, uint64_t tag)
+{
+        x->tag = tag;
+}
+
+uint64_t http_tag(const struct http_exchange *x)
+{
+        return x->tag;
 }
 
 void http_upgraded_close(struct http_server *s, void *handle)

@@ -4,12 +4,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 struct http_server;
 struct http_exchange;
 
-/* Must answer before it returns, with exactly one of http_answer and http_upgrade. */
+/* Must decide before it returns: exactly one of http_answer, http_upgrade, http_drop and
+ * http_suspend. */
 typedef void (*http_handler_fn)(void *arg, struct http_exchange *x);
 
 struct http_server_options {
@@ -54,3 +56,14 @@ typedef void (*http_upgraded_fn)(void *arg, int fd, const void *extra, size_t le
 void http_upgrade(struct http_exchange *x, const struct http_answer_header *headers,
                   http_upgraded_fn done, void *arg);
 void http_upgraded_close(struct http_server *s, void *handle);
+
+/* Closes the connection without an answer. */
+void http_drop(struct http_exchange *x);
+/* The request waits; http_resume has the handler called again with it. A server that is closed
+ * drops those that wait. */
+void http_suspend(struct http_exchange *x);
+void http_resume(struct http_exchange *x);
+bool http_has_waited(const struct http_exchange *x);
+/* A number of the handler's own that stays with the request; 0 at first. */
+void http_set_tag(struct http_exchange *x, uint64_t tag);
+uint64_t http_tag(const struct http_exchange *x);

@@ -19,7 +19,8 @@ struct waiting_request {
 static unsigned allowed(unsigned asker)
 {
         if ((asker & (PEER_CTL | PEER_CTL_ROOT)) != 0)
-                return PEER_BACKEND | PEER_ENGINE | PEER_METADATA;
+                return PEER_BACKEND | PEER_ENGINE | PEER_METADATA |
+                       (asker == PEER_CTL_ROOT ? PEER_LOCAL : 0u); /* it changes what happens */
         for (size_t i = 0; i < worker_row_count; i++)
                 if (worker_rows[i].peer == asker)
                         return worker_rows[i].may_connect;

@@ -181,9 +181,7 @@ static int local_settings(struct supervisor *s, struct error *err)
         cleanup_free char *host =
                 mem_printf("http://127.0.0.1:%lld",
                            (long long)config_int(s->config, "ECS_LOCAL_PORT", 51670));
-        cleanup_free char *faults = mem_printf("%s/local-faults.sock", s->run_dir);
         config_set(s->config, "ECS_BACKEND_HOST", host);
-        config_set(s->config, "ECS_LOCAL_FAULT_SOCKET", faults);
         config_set(s->config, "AWS_SESSION_TOKEN", "");
         if (*config_text(s->config, "ECS_CLUSTER", "") == '\0')
                 config_set(s->config, "ECS_CLUSTER", "default");

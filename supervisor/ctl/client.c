@@ -34,7 +34,7 @@ int client_open(struct client *c, const char *run_dir, struct error *err)
 {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
         cleanup_free char *path = mem_printf("%s/control.sock", run_dir);
-        *c = (struct client){.fd = -1};
+        *c = (struct client){.fd = -1, .max_frame = IPC_FRAME_MAX_CONTROL};
         if (strlen(path) >= sizeof a.sun_path)
                 return error_set(err, -ENAMETOOLONG, "the path %s is too long for a socket", path);
         memcpy(a.sun_path, path, strlen(path) + 1);
@@ -156,7 +156,7 @@ int client_ask(struct client *c, Ecs__Envelope *e, uint32_t deadline_ms, Ecs__En
         drop_fds(c);
         e->id = ++c->last_id;
         e->kind = ECS__ENVELOPE__KIND__REQUEST;
-        int r = frame_append(&out, IPC_FRAME_MAX_CONTROL, e);
+        int r = frame_append(&out, c->max_frame, e);
         if (r == 0)
                 r = send_all(c, &out);
         buf_clear(&out);
@@ -183,7 +183,7 @@ int client_open_peer(struct client *c, const char *worker, struct client *peer, 
         Ecs__Connect m = ECS__CONNECT__INIT;
         m.peer = (char *)worker;
         Ecs__Envelope e = IPC_ENVELOPE(CONNECT, connect, &m), *reply = NULL;
-        *peer = (struct client){.fd = -1};
+        *peer = (struct client){.fd = -1, .max_frame = IPC_FRAME_MAX};
         int r = client_ask(c, &e, 10000, &reply, err);
         if (r != 0)
                 return error_wrap(err, "cannot reach the %s worker", worker);

@@ -14,6 +14,7 @@ struct error;
 
 struct client {
         int fd;
+        size_t max_frame;  /* of requests */
         uint64_t last_id;
         struct buf in;
         int fds[CLIENT_FDS_MAX];  /* of the latest reply; closed by the next request */

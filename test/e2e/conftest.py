@@ -157,6 +157,17 @@ class Agent:
                 return w["pid"]
         raise AssertionError(f"no worker {worker}")
 
+    def fault(self, kind, on="*", **settings):
+        """Switches a fault of the local control plane on, or has it act once."""
+        words = [f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in settings.items()]
+        return json.loads(self.ctl("--json", "local", "fault", kind, on, *words).stdout)
+
+    def record(self, kind=None, operation=None, after=0):
+        """What agents and the control plane sent each other, oldest first."""
+        entries = json.loads(self.ctl("--json", "local", "record", after).stdout)
+        return [e for e in entries if kind in (None, e["kind"]) and
+                operation in (None, e["operation"])]
+
     def stop(self):
         """Ends the agent in order; its exit code."""
         if self.process is None or self.process.poll() is not None:

@@ -30,6 +30,7 @@ static bool expected(unsigned asker, unsigned peer)
                 {PEER_CTL, PEER_BACKEND},     {PEER_CTL, PEER_ENGINE},
                 {PEER_CTL, PEER_METADATA},    {PEER_CTL_ROOT, PEER_BACKEND},
                 {PEER_CTL_ROOT, PEER_ENGINE}, {PEER_CTL_ROOT, PEER_METADATA},
+                {PEER_CTL_ROOT, PEER_LOCAL},
         };
         for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
                 if (pairs[i][0] == asker && pairs[i][1] == peer)

@@ -5,6 +5,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "fault.h"
 #include "local.h"
 #include "mem.h"
 #include "random.h"
@@ -141,7 +142,9 @@ void op_discover_poll_endpoint(struct local *l, const json_t *q, struct answer *
         cleanup_free char *url =
                 mem_printf("http://127.0.0.1:%lld/",
                            (long long)config_int(l->config, "ECS_LOCAL_PORT", 51670));
-        a->body = json_pack("{s:s, s:s}", "endpoint", url, "telemetryEndpoint", url);
+        const char *acs = fault_endpoint(l->faults, "acs"), *tcs = fault_endpoint(l->faults, "tcs");
+        a->body = json_pack("{s:s, s:s}", "endpoint", acs != NULL ? acs : url, "telemetryEndpoint",
+                            tcs != NULL ? tcs : url);
 }
 
 /* ---- state changes ---- */

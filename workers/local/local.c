@@ -10,12 +10,14 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "error.h"
+#include "fault.h"
 #include "mem.h"
 #include "random.h"
+#include "record.h"
 
-#define TARGET       "AmazonEC2ContainerServiceV20141113."
-#define BODY_MAX     (8u << 20)
-#define TIMEOUT_S    60
+#define TARGET "AmazonEC2ContainerServiceV20141113."
+#define BODY_MAX (8u << 20)
+#define TIMEOUT_S 60
 #define HEARTBEAT_MS 30000
 
 void answer_error(struct answer *a, const char *code, const char *format, ...)
@@ -38,30 +40,48 @@ static void hide_own(json_t *v)
         if (json_is_object(v)) {
                 (void)json_object_del(v, "x-pending-message");
                 (void)json_object_del(v, "registrationToken");
-                json_object_foreach(v, key, member)
-                        hide_own(member);
+                json_object_foreach(v, key, member) hide_own(member);
         }
-        json_array_foreach(v, i, member)
-                hide_own(member);
+        json_array_foreach(v, i, member) hide_own(member);
 }
 
-static void send_answer(struct http_exchange *x, struct answer *a)
+static bool is_websocket(const struct http_exchange *x)
 {
-        char id[RANDOM_UUID];
+        return strcmp(http_method(x), "GET") == 0 && strncmp(http_target(x), "/ws?", 4) == 0;
+}
+
+/* What the answer carries; a handshake's error has a form of its own, and a fault without a code is
+ * text as a load balancer writes it. Owned. */
+static char *answer_text(const struct http_exchange *x, const struct answer *a)
+{
         cleanup_json json_t *body = NULL;
-        struct http_answer_header headers[] = {{"Content-Type", "application/x-amz-json-1.1"},
-                                               {"x-amzn-RequestId", random_uuid(id)},
-                                               {NULL, NULL},
-                                               {NULL, NULL}};
-        if (a->code != NULL) {
-                headers[2] = (struct http_answer_header){"x-amzn-ErrorType", a->code};
+        if (a->code != NULL && *a->code == '\0')
+                return mem_strdup(a->text);
+        if (a->code != NULL && is_websocket(x)) {
+                body = json_pack("{s:s, s:{s:s}}", "type", a->code, "message", "message", a->text);
+        } else if (a->code != NULL) {
                 body = json_pack("{s:s, s:s}", "__type", a->code, "message", a->text);
         } else {
                 body = a->body != NULL ? json_deep_copy(a->body) : json_object();
                 hide_own(body);
         }
-        cleanup_free char *text = json_dumps(body, JSON_COMPACT);
-        http_answer(x, a->code != NULL ? a->status : 200, headers, text, strlen(text));
+        return json_dumps(body, JSON_COMPACT);
+}
+
+static void send_answer(struct local *l, struct http_exchange *x, struct answer *a)
+{
+        char id[RANDOM_UUID];
+        bool plain = a->code != NULL && *a->code == '\0';
+        const struct http_answer_header headers[] = {
+                {"Content-Type",                                        plain ? "text/plain" : "application/x-amz-json-1.1"},
+                {"x-amzn-RequestId",                                    random_uuid(id)                                    },
+                {a->code != NULL && !plain ? "x-amzn-ErrorType" : NULL, a->code                                            },
+                {NULL,                                                  NULL                                               }
+        };
+        int status = a->code != NULL ? a->status : 200;
+        cleanup_free char *text = answer_text(x, a);
+        record_answer(l->record, http_tag(x), status, a->code != NULL ? a->code : "");
+        http_answer(x, status, headers, text, strlen(text));
         json_decref(a->body);
         free(a->text);
 }
@@ -100,21 +120,38 @@ static void call(struct local *l, struct http_exchange *x, unsigned caller, stru
         o->fn(l, q, a);
 }
 
+/* "acs" and "tcs" for handshakes, else the operation's name; "" when it has none. */
+static const char *operation_name(const struct http_exchange *x)
+{
+        const char *target = http_request_header(x, "X-Amz-Target");
+        if (is_websocket(x))
+                return strstr(http_target(x), "containerInstanceArn=") != NULL ? "acs" : "tcs";
+        if (target == NULL || strncmp(target, TARGET, strlen(TARGET)) != 0)
+                return "";
+        return target + strlen(TARGET);
+}
+
 static void on_request(void *arg, struct http_exchange *x)
 {
         struct local *l = arg;
         struct answer a = {0};
+        const char *operation = operation_name(x);
         unsigned caller = authenticate(l, x, &a);
-        bool websocket = strncmp(http_target(x), "/ws?", 4) == 0;
-        if (caller == CALLER_AGENT && websocket && strcmp(http_method(x), "GET") == 0) {
+        if (http_tag(x) == 0 && caller != CALLER_USER)
+                http_set_tag(x, record_request(l->record, operation, x));
+        enum fault_verdict verdict =
+                fault_request(l->faults, x, operation, caller != CALLER_USER, &a);
+        if (verdict == FAULT_TAKEN)
+                return;
+        if (verdict == FAULT_NONE && caller == CALLER_AGENT && is_websocket(x)) {
                 acs_accept(l, x);
                 return;
         }
-        if (caller != 0)
+        if (verdict == FAULT_NONE && caller != 0)
                 call(l, x, caller, &a);
-        else
+        else if (verdict == FAULT_NONE)
                 a.status = 403;
-        send_answer(x, &a);
+        send_answer(l, x, &a);
 }
 
 /* ---- life ---- */
@@ -129,18 +166,27 @@ static void forget_connections(struct local *l)
 {
         const char *arn;
         json_t *i;
-        json_object_foreach(l->objects[K_INSTANCE], arn, i)
-                (void)json_object_set_new(i, "agentConnected", json_false());
+        json_object_foreach(l->objects[K_INSTANCE], arn, i)(void)
+                json_object_set_new(i, "agentConnected", json_false());
 }
 
 /* Like a fresh account, but with its default cluster made. */
 static void make_default_cluster(struct local *l)
 {
         struct answer a = {0};
-        cleanup_json json_t *q = json_pack("{s:s}", "clusterName",
-                                           config_text(l->config, "ECS_CLUSTER", "default"));
+        cleanup_json json_t *q =
+                json_pack("{s:s}", "clusterName", config_text(l->config, "ECS_CLUSTER", "default"));
         op_create_cluster(l, q, &a);
         json_decref(a.body);
+}
+
+static void release(struct local *l)
+{
+        store_close(l);
+        faults_free(l->faults);
+        record_free(l->record);
+        json_decref(l->roles);
+        free(l);
 }
 
 int local_start(struct worker *w, void **ret_state, struct error *err)
@@ -151,11 +197,11 @@ int local_start(struct worker *w, void **ret_state, struct error *err)
         l->config = worker_config(w);
         l->region = config_text(l->config, "REGION", "us-east-1");
         l->roles = json_object();
+        l->faults = faults_new(l);
+        l->record = record_new();
         int r = store_open(l, err);
-        const struct http_server_options o = {.handler = on_request,
-                                              .arg = l,
-                                              .max_body = BODY_MAX,
-                                              .timeout_s = TIMEOUT_S};
+        const struct http_server_options o = {
+                .handler = on_request, .arg = l, .max_body = BODY_MAX, .timeout_s = TIMEOUT_S};
         if (r >= 0) {
                 forget_connections(l);
                 make_default_cluster(l);
@@ -166,9 +212,7 @@ int local_start(struct worker *w, void **ret_state, struct error *err)
                                       "ECS_LOCAL_PORT to a free one");
         }
         if (r < 0) {
-                store_close(l);
-                json_decref(l->roles);
-                free(l);
+                release(l);
                 return r;
         }
         (void)uv_timer_init(worker_loop(w), &l->heartbeat);
@@ -191,18 +235,16 @@ void local_stop(struct worker *w, void *state, uint32_t deadline_ms)
 void local_destroy(void *state)
 {
         struct local *l = state;
+        struct worker *w = l->worker;
         l->stopping = true;
         acs_close_all(l);
         uv_close((uv_handle_t *)&l->heartbeat, NULL);
         (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);
         http_server_close(l->server);
         (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);
-        store_close(l);
-        json_decref(l->roles);
-        free(l);
+        release(l);
+        (void)uv_run(worker_loop(w), UV_RUN_NOWAIT);
 }
-
-static const struct ipc_handler local_handlers[IPC_BODY_MAX];
 
 const struct worker_spec local_spec = {
         .name = "local",

@@ -11,7 +11,9 @@
 
 enum kind { K_CLUSTER, K_TASK_DEFINITION, K_TASK, K_INSTANCE, KINDS };
 
-struct acs_session;
+struct faults;
+struct record;
+struct session;
 
 struct local {
         struct worker *worker;
@@ -21,7 +23,9 @@ struct local {
         struct state_db *db;
         json_t *objects[KINDS];       /* ARN → object, in order of creation */
         struct http_server *server;
-        struct acs_session *sessions;
+        struct session *sessions;
+        struct faults *faults;
+        struct record *record;
         uv_timer_t heartbeat;
         json_t *roles;                /* credentials id → made credentials; memory only */
         bool stopping;
@@ -52,6 +56,7 @@ struct answer {
         const char *code;
         char *text;
         int status;
+        char given_code[64];  /* room for a code that is no literal */
 };
 /* Returns for `return refuse(...)`. Text is formatted. */
 void answer_error(struct answer *a, const char *code, const char *format, ...)
@@ -110,9 +115,17 @@ void acs_accept(struct local *l, struct http_exchange *x);
 void acs_deliver(struct local *l, const json_t *task, const char *desired_status);
 void acs_heartbeat(struct local *l);
 void acs_close_all(struct local *l);
+/* session.c: a message came; the session has ended. */
+void acs_received(struct session *s, const char *text, size_t length);
+void acs_ended(struct session *s);
+/* New credentials for a task ("*": every task that has some), sent to its agent. How many. */
+unsigned acs_renew_credentials(struct local *l, const char *task_arn, int64_t until_ms);
+
+/* ---- fault_ipc.c ---- */
+extern const struct ipc_handler local_handlers[IPC_BODY_MAX];
+
+extern const struct worker_spec local_spec;
 
 /* ---- authenticate.c ---- */
 /* 0 for none (answer filled), else enum caller. */
-extern const struct worker_spec local_spec;
-
 unsigned authenticate(struct local *l, struct http_exchange *x, struct answer *a);

@@ -9,9 +9,13 @@ static const struct {
         const char *name;
         unsigned peer;
 } peers[] = {
-        {"supervisor", PEER_SUPERVISOR}, {"backend", PEER_BACKEND}, {"engine", PEER_ENGINE},
-        {"metadata", PEER_METADATA},     {"local", PEER_LOCAL},     {"ctl", PEER_CTL},
-        {"ctl-root", PEER_CTL_ROOT},
+        {"supervisor", PEER_SUPERVISOR},
+        {"backend",    PEER_BACKEND   },
+        {"engine",     PEER_ENGINE    },
+        {"metadata",   PEER_METADATA  },
+        {"local",      PEER_LOCAL     },
+        {"ctl-root",   PEER_CTL_ROOT  },
+        {"ctl",        PEER_CTL       }, /* last: who is ctl-root is ctl as well */
 };
 
 unsigned ipc_peer_from_name(const char *name)
@@ -25,7 +29,7 @@ unsigned ipc_peer_from_name(const char *name)
 const char *ipc_peer_name(unsigned peer)
 {
         for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
-                if (peers[i].peer == peer)
+                if ((peers[i].peer & peer) != 0)
                         return peers[i].name;
         return "unknown";
 }

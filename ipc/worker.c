@@ -82,6 +82,8 @@ static void handle_peer_connected(void *context, struct ipc_request *r, const Ec
         }
         struct peer_slot *slot = mem_zalloc(sizeof *slot);
         slot->worker = w;
+        if (peer == PEER_CTL_ROOT)
+                peer |= PEER_CTL; /* root may do what any operator may */
         struct ipc_connection_options o = {.peer = peer,
                                            .handlers = w->spec->handlers,
                                            .context = w->state,

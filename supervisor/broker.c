@@ -44,7 +44,7 @@ static void grant(struct process *p, struct ipc_request *r, unsigned asker)
                 return;
         }
         Ecs__PeerConnected connected = ECS__PEER_CONNECTED__INIT;
-        connected.peer = (char *)ipc_peer_name(asker == PEER_CTL_ROOT ? PEER_CTL : asker);
+        connected.peer = (char *)ipc_peer_name(asker);
         Ecs__Envelope event = IPC_ENVELOPE(PEER_CONNECTED, peer_connected, &connected);
         Ecs__ConnectReply reply = ECS__CONNECT_REPLY__INIT;
         Ecs__Envelope answer = IPC_ENVELOPE(CONNECT_REPLY, connect_reply, &reply);

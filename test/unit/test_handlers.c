@@ -13,6 +13,7 @@
 #include "backend.h"
 #include "cleanup.h"
 #include "engine.h"
+#include "local.h"
 #include "mem.h"
 #include "metadata.h"
 #include "supervisor.h"
@@ -31,6 +32,7 @@ static const struct table {
         {"engine", engine_handlers, PEER_ENGINE, 0},
         {"backend", backend_handlers, PEER_BACKEND, 0},
         {"metadata", metadata_handlers, PEER_METADATA, 0},
+        {"local", local_handlers, PEER_LOCAL, 0},
 };
 
 /* Answers that are not called <request>_reply. */
@@ -40,7 +42,7 @@ static const struct {
         {"pong", "ping"},         {"host_inventory", "get_host_inventory"},
         {"ctl_done", "ctl_worker"}, {"inventory", "get_inventory"},
         {"held", "get_held"},     {"link", "get_link"},
-        {"identity", "get_identity"},
+        {"identity", "get_identity"}, {"local_record", "get_local_record"},
 };
 
 static const ProtobufCFieldDescriptor *body_named(const char *name)

@@ -190,7 +190,7 @@ const struct config_row config_rows[] = {
         {"ECS_AUDIT_LOGFILE", CONFIG_TEXT, .recipients = FOR_SUPERVISOR | FOR_METADATA,
          .fallback = "/var/log/ecs/audit.log", .json_key = "CredentialsAuditLogFile",
          .help = "log of credential requests"},
-        {"ECS_AUDIT_LOGFILE_DISABLED", CONFIG_BOOL, .recipients = FOR_METADATA,
+        {"ECS_AUDIT_LOGFILE_DISABLED", CONFIG_BOOL, .recipients = FOR_SUPERVISOR | FOR_METADATA,
          .fallback = "false", .json_key = "CredentialsAuditLogDisabled", .help = "no such log"},
         {"ECS_ENABLE_CONTAINER_METADATA", CONFIG_BOOL, .recipients = FOR_ENGINE,
          .fallback = "false", .json_key = "ContainerMetadataEnabled",

@@ -1,5 +1,7 @@
 /* log: one line with a constant message and fields. Context is inherited: a struct log names its
- * parent, and every line carries the fields of all ancestors. Where lines go is set once. */
+ * parent, and every line carries the fields of all ancestors. Where lines go is set once.
+ * Each call site has a limit per 10 s: what is above it, and what only repeats the line before,
+ * is counted and shown as suppressed=N on the next line of that site. */
 #pragma once
 
 #include <stddef.h>
@@ -28,11 +30,23 @@ static inline struct log_field log_field_str(const char *key, const char *value)
 #define LOG_STR(k, v) log_field_str(k, v)
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
+/* What a call site has written in the present window. Zero is its start. */
+struct log_site {
+        struct log_site *next;    /* among those with something suppressed */
+        const char *message;
+        enum log_level level;
+        uint64_t window_ms;       /* its begin, clock_now_ms */
+        unsigned written, repeats, suppressed;
+        uint64_t last;            /* hash of the line before */
+        int listed;
+};
+
 #define LOG_AT(level, ctx, msg, ...)                                                               \
         do {                                                                                       \
+                static struct log_site log_site;                                                   \
                 if (log_enabled(level)) {                                                          \
                         const struct log_field log_fields[] = {{0}, ##__VA_ARGS__};                \
-                        log_write(level, ctx, msg, log_fields + 1,                                 \
+                        log_write(&log_site, level, ctx, msg, log_fields + 1,                      \
                                   sizeof(log_fields) / sizeof(log_fields[0]) - 1);                 \
                 }                                                                                  \
         } while (0)
@@ -54,6 +68,9 @@ const char *log_level_to_string(enum log_level level);
 typedef void (*log_sink_fn)(void *arg, enum log_level level, const char *line, size_t length);
 void log_set_sink(log_sink_fn sink, void *arg);
 
-/* ctx may be NULL. */
-void log_write(enum log_level level, const struct log *ctx, const char *message,
-               const struct log_field *fields, size_t count);
+/* ctx may be NULL; site NULL: no limit. Not from other threads than the loop's. */
+void log_write(struct log_site *site, enum log_level level, const struct log *ctx,
+               const char *message, const struct log_field *fields, size_t count);
+/* Tells what sites have suppressed whose window is over and that have been quiet since. To be
+ * called now and then, every few seconds. */
+void log_tell_suppressed(void);

@@ -49,6 +49,7 @@ static void handle_ping(void *context, struct ipc_request *r, const Ecs__Envelop
 {
         (void)context;
         (void)m;
+        log_tell_suppressed();
         Ecs__Pong pong = ECS__PONG__INIT;
         Ecs__Envelope e = IPC_ENVELOPE(PONG, pong, &pong);
         ipc_reply(r, &e);

@@ -99,19 +99,22 @@ static bool set_level(struct supervisor *s, const char *worker, uint32_t level)
 {
         bool all = strcmp(worker, "all") == 0;
         bool found = all;
-        Ecs__LogLevel m = ECS__LOG_LEVEL__INIT;
-        m.level = level;
-        Ecs__Envelope e = IPC_ENVELOPE(LOG_LEVEL, log_level, &m);
+        if (level > LOG_LEVEL_DEBUG)
+                return false;
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
                 if (!all && strcmp(worker, p->row->name) != 0)
                         continue;
                 found = true;
+                log_writer_override(s, p->row->name, (enum log_level)level);
+                Ecs__LogLevel told = ECS__LOG_LEVEL__INIT;
+                told.level = (uint32_t)log_writer_level(s, p->row->name);
+                Ecs__Envelope e = IPC_ENVELOPE(LOG_LEVEL, log_level, &told);
                 if (p->control != NULL)
                         (void)ipc_send_event(p->control, &e);
         }
-        if ((all || strcmp(worker, "supervisor") == 0) && level <= LOG_LEVEL_DEBUG) {
-                log_set_level((enum log_level)level);
+        if (all || strcmp(worker, "supervisor") == 0) {
+                log_writer_override(s, "supervisor", (enum log_level)level);
                 found = true;
         }
         return found;

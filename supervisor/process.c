@@ -70,6 +70,7 @@ static void on_ping(uv_timer_t *t)
         struct process *p = t->data;
         uint64_t now = clock_now_ms();
         enum watchdog_verdict v = watchdog_tick(&p->watchdog, now);
+        log_tell_suppressed();
         p->watchdog.due_ms = now + clock_wait_ms(PING_EVERY_MS);
         if (v == WATCHDOG_PING)
                 write_ping(p);

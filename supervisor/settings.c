@@ -211,6 +211,8 @@ static int load_config(struct supervisor *s, struct error *err)
                 config_set(s->config, "ECS_RUN_DIR", s->options.run_dir);
         if (r == 0)
                 r = log_writer_open(s);
+        if (r == 0)
+                audit_log_open(s);
         for (size_t i = 0; i < warnings.count; i++)
                 log_warn(NULL, "configuration", LOG_STR("text", warnings.texts[i]));
         config_warnings_clear(&warnings);

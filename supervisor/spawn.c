@@ -93,14 +93,6 @@ size_t spawn_listeners(const struct process *p, Ecs__Listener *ret, Ecs__Listene
         return n;
 }
 
-static enum log_level current_level(void)
-{
-        int level = LOG_LEVEL_DEBUG;
-        while (level > 0 && !log_enabled((enum log_level)level))
-                level--;
-        return (enum log_level)level;
-}
-
 static int send_hello(struct process *p, bool debug)
 {
         struct supervisor *s = p->supervisor;
@@ -122,7 +114,7 @@ static int send_hello(struct process *p, bool debug)
         h.listeners = listener_list;
         h.data_dir = s->data_dir;
         h.run_dir = s->run_dir;
-        h.log_level = (uint32_t)current_level();
+        h.log_level = (uint32_t)log_writer_level(s, p->row->name);
         h.time_scale = clock_scale();
         h.debug = debug;
         if (s->root) {
@@ -172,6 +164,7 @@ const struct ipc_handler supervisor_worker_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_GET_HOST_INVENTORY] = {handle_get_host_inventory, PEER_BACKEND,
                                                     WHEN_ANY},
+        [ECS__ENVELOPE__BODY_AUDIT_LINE] = {handle_audit_line, PEER_METADATA, WHEN_ANY},
         [ECS__ENVELOPE__BODY_DOCKER_SOCKET] = {handle_docker_socket, PEER_ENGINE, WHEN_ANY},
 };
 

@@ -144,11 +144,20 @@ static void on_usr1(uv_signal_t *h, int number)
 {
         struct supervisor *s = h->data;
         (void)number;
-        for (size_t i = 0; i < s->process_count; i++)
-                log_info(&s->processes[i].log_context, "state",
-                         LOG_STR("state", process_state_name(s->processes[i].state)),
-                         LOG_INT("pid", s->processes[i].pid),
-                         LOG_INT("restarts", s->processes[i].restarts));
+        log_info(NULL, "state of the supervisor",
+                 LOG_INT("up_ms", clock_now_ms() - s->started_ms),
+                 LOG_INT("log_queued", log_writer_queued(s)));
+        for (const struct notice *n = s->notices; n != NULL; n = n->next)
+                log_info(NULL, "notice holds", LOG_STR("text", n->text));
+        for (size_t i = 0; i < s->process_count; i++) {
+                const struct process *p = &s->processes[i];
+                log_info(&p->log_context, "state of the worker",
+                         LOG_STR("state", process_state_name(p->state)), LOG_INT("pid", p->pid),
+                         LOG_INT("since_ms", clock_now_ms() - p->since_ms),
+                         LOG_INT("restarts", p->restarts), LOG_INT("missed_pings", p->watchdog.missed),
+                         LOG_STR("last_exit", p->last_exit),
+                         LOG_STR("text", p->text != NULL ? p->text : ""));
+        }
 }
 
 static void open_signals(struct supervisor *s)
@@ -286,7 +295,8 @@ static bool release(struct supervisor *s)
         for (int turn = 0; turn < 5; turn++)
                 (void)uv_run(&s->loop, UV_RUN_NOWAIT);
         takeover_end(s);
-        if (!log_writer_close(s))
+        bool written = audit_log_close(s);
+        if (!log_writer_close(s) || !written)
                 return false;
         uv_walk(&s->loop, close_handle, NULL);
         (void)uv_run(&s->loop, UV_RUN_DEFAULT);

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "connection.h"
 #include "log.h"
+#include "log_file.h"
 
 struct error;
 struct supervisor;
@@ -165,6 +166,22 @@ int log_writer_open(struct supervisor *s);
 /* False: a sink still hangs in a write (a frozen disk). Then the loop never runs dry, and the
  * process has to end with _exit. */
 bool log_writer_close(struct supervisor *s);
+/* One logfmt line of a process, "level=… msg=…": to every sink whose level it has. */
+void log_writer_line(struct supervisor *s, const char *process, const char *line);
+/* What a process needs to tell so that every sink gets its lines. */
+enum log_level log_writer_level(const struct supervisor *s, const char *process);
+/* 'ecsctl loglevel': until the service ends. process lives as long as s. */
+void log_writer_override(struct supervisor *s, const char *process, enum log_level level);
+/* Bytes that wait to be written. */
+size_t log_writer_queued(const struct supervisor *s);
+/* The file at path (borrowed), rolled as the settings say. */
+struct log_file log_writer_file(const struct config *c, const char *path);
+
+/* audit_log.c */
+void audit_log_open(struct supervisor *s);
+/* As log_writer_close. */
+bool audit_log_close(struct supervisor *s);
+void handle_audit_line(void *context, struct ipc_request *r, const Ecs__Envelope *m);
 
 /* ---- the rest ---- */
 
@@ -187,6 +204,7 @@ struct supervisor {
         uv_timer_t listen_retry[LISTENERS];
         struct backoff listen_backoff[LISTENERS];
         struct log_writer *writer;
+        struct log_sink *audit;
         struct control_socket *control;
         uv_signal_t signals[4];
         uv_timer_t stop_timer;

@@ -1,4 +1,4 @@
-/* ecsctl loglevel: how much a worker, or all of them, tell. Lasts until it is restarted. */
+/* ecsctl loglevel: how much a worker, or all of them, tell. Lasts until the service ends. */
 #include <string.h>
 
 #include "change.h"
@@ -28,7 +28,8 @@ const struct command command_loglevel = {
         .usage = "[WORKER] LEVEL",
         .summary = "how much the workers tell",
         .text = "WORKER is a worker's name, supervisor, or all, which is the default. LEVEL is debug,\n"
-                "info, warn, error, crit or none. It lasts until that process is restarted.",
+                "info, warn, error, crit or none. It holds, also for a restarted worker, until\n"
+                "the service ends.",
         .examples = examples,
         .min_args = 1,
         .max_args = 2,

@@ -2,11 +2,14 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "buf.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "log.h"
+#include "logfmt.h"
 
 static void keep(void *arg, enum log_level level, const char *line, size_t length)
 {
@@ -79,12 +82,116 @@ static void levels_have_words(void **state)
         log_set_level(LOG_LEVEL_INFO);
 }
 
+struct counted {
+        unsigned lines;
+        unsigned suppressed; /* sum of suppressed=N */
+};
+
+static void count(void *arg, enum log_level level, const char *line, size_t length)
+{
+        struct counted *c = arg;
+        const char *p = strstr(line, " suppressed=");
+        (void)level;
+        (void)length;
+        c->lines++;
+        if (p != NULL)
+                c->suppressed += (unsigned)strtoul(p + strlen(" suppressed="), NULL, 10);
+}
+
+static void storm(int lines, bool same)
+{
+        for (int i = 0; i < lines; i++)
+                log_warn(NULL, "it fails", LOG_INT("number", same ? 1 : i));
+}
+
+/* One call site: what is not written is counted, and the count is told. */
+static void a_storm_is_folded(void **state)
+{
+        static const struct {
+                const char *name;
+                bool same;
+                unsigned written;
+        } cases[] = {{"one line again and again", true, 3}, {"lines that differ", false, 50}};
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct counted c = {0};
+                clock_set_scale(20); /* a window of 10 s is 500 ms */
+                uint64_t until = clock_now_ms() + clock_wait_ms(10000) + 20;
+                log_set_sink(count, &c);
+                while (clock_now_ms() < until)
+                        ; /* the window of the case before */
+                log_tell_suppressed();
+                c = (struct counted){0};
+                storm(1000, cases[i].same);
+                assert_int_equal(c.lines, cases[i].written);
+                log_tell_suppressed();
+                assert_int_equal(c.lines, cases[i].written); /* not while the window lasts */
+                until = clock_now_ms() + clock_wait_ms(10000) + 20;
+                while (clock_now_ms() < until)
+                        ;
+                log_tell_suppressed();
+                assert_int_equal(c.lines, cases[i].written + 1);
+                assert_int_equal(c.suppressed, 1000 - cases[i].written);
+                log_tell_suppressed();
+                assert_int_equal(c.lines, cases[i].written + 1);
+                clock_set_scale(1);
+        }
+        log_set_sink(NULL, NULL);
+}
+
+static void debug_is_never_folded(void **state)
+{
+        struct counted c = {0};
+        (void)state;
+        log_set_level(LOG_LEVEL_DEBUG);
+        log_set_sink(count, &c);
+        for (int i = 0; i < 1000; i++)
+                log_debug(NULL, "same");
+        assert_int_equal(c.lines, 1000);
+        log_set_sink(NULL, NULL);
+        log_set_level(LOG_LEVEL_INFO);
+}
+
+static void lines_are_read_back(void **state)
+{
+        static const struct {
+                const char *line, *key, *value;
+        } cases[] = {
+                {"a=b", "a", "b"},
+                {"level=info msg=\"two words\" n=7", "msg", "two words"},
+                {"msg=\"a\\\"b\\\\c\\n\\x1b\" k=v", "msg", "a\"b\\c\n\x1b"},
+                {"msg=\"breaks off", "msg", "breaks off"},
+                {"msg=\"breaks off\\", "msg", "breaks off"},
+                {"alone k=", "alone", ""},
+                {"alone k=", "k", ""},
+                {"=v", "", "v"},
+        };
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                struct buf value = {0};
+                struct logfmt_pair pair = {.value = &value};
+                const char *at = cases[i].line;
+                bool found = false;
+                while (logfmt_next(&at, &pair))
+                        if (pair.key_length == strlen(cases[i].key) &&
+                            memcmp(pair.key, cases[i].key, pair.key_length) == 0) {
+                                assert_string_equal(value.data, cases[i].value);
+                                found = true;
+                        }
+                assert_true(found);
+                buf_clear(&value);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(context_is_inherited),
                 cmocka_unit_test(values_cannot_break_the_line),
                 cmocka_unit_test(levels_have_words),
+                cmocka_unit_test(a_storm_is_folded),
+                cmocka_unit_test(debug_is_never_folded),
+                cmocka_unit_test(lines_are_read_back),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum log_level { LOG_LEVEL_NONE, LOG_LEVEL_CRIT, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
                  LOG_LEVEL_DEBUG };
@@ -27,7 +28,14 @@ static inline struct log_field log_field_str(const char *key, const char *value)
 {
         return (struct log_field){.key = key, .text = value != NULL ? value : ""};
 }
+static inline struct log_field log_field_task(const char *arn)
+{
+        const char *slash = strrchr(arn, '/');
+        return log_field_str("task", slash != NULL ? slash + 1 : arn);
+}
 #define LOG_STR(k, v) log_field_str(k, v)
+/* A task is named by its id, the part of the ARN behind the last slash, in every process. */
+#define LOG_TASK(arn) log_field_task(arn)
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 /* What a call site has written in the present window. Zero is its start. */

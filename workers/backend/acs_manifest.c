@@ -88,7 +88,7 @@ static void on_local_tasks(void *arg, int status, const Ecs__Envelope *reply, in
                 if (strcmp(t->desired_status, "RUNNING") != 0 || wants_running(m->tasks, t->arn))
                         continue;
                 log_warn(m->backend->log, "task is not in the manifest of ECS, asking",
-                         LOG_STR("task", t->arn));
+                         LOG_TASK(t->arn));
                 (void)json_array_append_new(
                         candidates, json_pack("{s:s, s:s, s:s}", "taskArn", t->arn,
                                               "taskClusterArn", m->cluster_arn, "desiredStatus",
@@ -175,7 +175,7 @@ static void on_known_tasks(void *arg, int status, const Ecs__Envelope *reply, in
                 s->desired_status = ECS__DESIRED_STATUS__DESIRED_STOPPED;
                 run.tasks[run.n_tasks++] = s;
                 log_info(m->backend->log, "ECS confirms that the task is to stop",
-                         LOG_STR("task", s->arn));
+                         LOG_TASK(s->arn));
         }
         Ecs__Envelope e = IPC_ENVELOPE(RUN_TASKS, run_tasks, &run);
         if (run.n_tasks > 0 && !m->backend->stopping)

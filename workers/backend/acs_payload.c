@@ -192,7 +192,7 @@ static size_t take_task(struct payload *p, const json_t *task, Ecs__TaskCredenti
         }
         if (*spec->invalid_reason != '\0') {
                 p->all_good = false;
-                log_warn(p->backend->log, "task cannot be run", LOG_STR("task", spec->arn),
+                log_warn(p->backend->log, "task cannot be run", LOG_TASK(spec->arn),
                          LOG_STR("reason", spec->invalid_reason));
         }
         p->tasks[p->task_count++] = spec;

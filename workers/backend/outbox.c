@@ -185,14 +185,14 @@ static void on_submitted(void *arg, const struct ecs_answer *a)
                 accepted(q);
         } else if (a->error == 0 && strcmp(a->code, "InvalidParameterException") == 0) {
                 log_error(b->log, "ECS refuses a state change for good, dropped",
-                          LOG_STR("task", q->arn), LOG_STR("reason", a->text));
+                          LOG_TASK(q->arn), LOG_STR("reason", a->text));
                 accepted(q);
         } else {
                 uint32_t wait = backoff_next(&q->backoff, random_unit());
                 cleanup_free char *reason = mem_printf("%s%s%s", a->code,
                                                        *a->code != '\0' ? ": " : "", a->text);
                 log_warn(b->log, "state change not accepted, trying again",
-                         LOG_STR("task", q->arn), LOG_STR("reason", reason),
+                         LOG_TASK(q->arn), LOG_STR("reason", reason),
                          LOG_INT("next_ms", wait));
                 backend_set_error(b, reason);
                 q->in_flight = 0;

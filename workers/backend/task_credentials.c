@@ -170,7 +170,7 @@ static void on_task_known(void *arg, int status, const Ecs__Envelope *reply, int
         if (status != 0 || b->stopping || reply->body_case != ECS__ENVELOPE__BODY_GET_TASKS_REPLY ||
             reply->get_tasks_reply->n_tasks == 0) {
                 log_warn(b->log, "credentials for an unknown task ignored",
-                         LOG_STR("task", r->value->task_arn));
+                         LOG_TASK(r->value->task_arn));
                 refresh_free(r);
                 return;
         }

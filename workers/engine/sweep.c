@@ -26,7 +26,7 @@ static void on_removed(void *arg, const struct docker_answer *a)
         struct sweep_run *s = arg;
         if (a->error != 0 || (a->status >= 400 && a->status != 404))
                 log_warn(s->engine->log, "clean-up: Docker did not remove",
-                         LOG_STR("task", task_id(s->arn)), LOG_STR("reason", a->text));
+                         LOG_TASK(s->arn), LOG_STR("reason", a->text));
         next(s);
 }
 

@@ -9,7 +9,7 @@
 
 struct config {
         struct pair {
-                char *name, *value;
+                char *name, *value, *origin;
         } * pairs;
         size_t count;
 };
@@ -33,6 +33,7 @@ void config_free(struct config *c)
         for (size_t i = 0; i < c->count; i++) {
                 free(c->pairs[i].name);
                 wipe(c->pairs[i].value);
+                free(c->pairs[i].origin);
         }
         free(c->pairs);
         free(c);
@@ -48,6 +49,11 @@ static struct pair *find(const struct config *c, const char *name)
 
 void config_set(struct config *c, const char *name, const char *value)
 {
+        config_set_from(c, name, value, "");
+}
+
+void config_set_from(struct config *c, const char *name, const char *value, const char *origin)
+{
         struct pair *p = find(c, name);
         if (p == NULL) {
                 c->pairs = mem_realloc_array(c->pairs, c->count + 1, sizeof *c->pairs);
@@ -57,6 +63,15 @@ void config_set(struct config *c, const char *name, const char *value)
         char *copy = mem_strdup(value);
         wipe(p->value);
         p->value = copy;
+        copy = mem_strdup(origin);
+        free(p->origin);
+        p->origin = copy;
+}
+
+const char *config_origin(const struct config *c, const char *name)
+{
+        const struct pair *p = find(c, name);
+        return p != NULL ? p->origin : NULL;
 }
 
 const char *config_find(const struct config *c, const char *name)

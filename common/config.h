@@ -8,10 +8,21 @@
 
 struct config;
 
+#define CONFIG_FROM_FLAG "flag"
+#define CONFIG_FROM_ENVIRONMENT "environment"
+#define CONFIG_FROM_JSON "JSON file"
+#define CONFIG_FROM_USER_DATA "user data"
+#define CONFIG_FROM_IMDS "IMDS"
+#define CONFIG_FROM_DEFAULT "default"
+
 struct config *config_new(void);
 void config_free(struct config *c);
 /* Copies both. Replaces an earlier value. */
 void config_set(struct config *c, const char *name, const char *value);
+/* As config_set, and remembers where the value came from (CONFIG_FROM_… or a file's path). */
+void config_set_from(struct config *c, const char *name, const char *value, const char *origin);
+/* Where the value came from, borrowed; "" when nobody said, NULL when unset. */
+const char *config_origin(const struct config *c, const char *name);
 /* The value, borrowed, or NULL when unset. */
 const char *config_find(const struct config *c, const char *name);
 /* The value, or fallback when unset or empty. */

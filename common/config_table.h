@@ -1,5 +1,6 @@
 /* config_table: every variable the agent knows: one row each. Source: host.md 1.3–1.5.
- * Parsing, validation, recipients, help and the documented default file all follow from it. */
+ * Parsing, validation, recipients, 'ecsctl config', the manual page and the documented default file
+ * all follow from it. */
 #pragma once
 
 #include <stddef.h>
@@ -38,11 +39,13 @@ enum config_flags {
         CONFIG_WINDOWS = 1 << 2,      /* recognised, not applicable here */
         CONFIG_INTERNAL = 1 << 3,     /* set by the supervisor or by tests, not documented */
         CONFIG_DEFAULT_BELOW = 1 << 4,/* out of bounds: the default, not the bound */
-        CONFIG_SILENT = 1 << 5,       /* a bad value falls back without a warning */
+        CONFIG_OFF_SWITCH = 1 << 5,   /* true asks for nothing: an absent feature is off anyway */
         CONFIG_EXACT = 1 << 6,        /* choices are compared with their case */
         CONFIG_FATAL_MEMBER = 1 << 7, /* only a list member outside choices ends the start */
         CONFIG_STRICT_JSON = 1 << 8,  /* out of bounds in the JSON file ends the start */
         CONFIG_ZERO_UNSET = 1 << 9,   /* 0 means the default */
+        CONFIG_JSON_ONLY = 1 << 10,   /* a key of the JSON file and user data, no variable */
+        CONFIG_FLAG_ONLY = 1 << 11,   /* of the command line only */
 };
 
 struct config_row {
@@ -55,7 +58,10 @@ struct config_row {
         const char *json_key;         /* in the JSON file; NULL = none */
         const char *choices;          /* words, or members of a list, separated by | */
         const char *bounded_if;       /* bounds apply only while this boolean is true */
-        const char *help;             /* one line */
+        const char *absent;           /* the feature, while this build lacks it: refused by name */
+        const char *moot;             /* why the setting can have no effect on this agent */
+        const char *section;          /* heading of the rows from here on */
+        const char *help;             /* sentences of the manual */
 };
 
 extern const struct config_row config_rows[];

@@ -198,6 +198,7 @@ static void answer_held(struct supervisor *s)
 #define CTL_ALL (PEER_CTL | PEER_CTL_ROOT)
 const struct ipc_handler supervisor_ctl_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CTL_STATUS] = {handle_status, CTL_ALL, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_CTL_CONFIG] = {handle_config, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_WORKER] = {handle_worker, PEER_CTL_ROOT, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_DEBUG] = {handle_debug, PEER_CTL_ROOT, WHEN_ANY},

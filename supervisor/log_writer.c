@@ -209,10 +209,6 @@ int log_writer_open(struct supervisor *s)
         enum log_level on_instance = file_level(c, level);
         bool json = strcmp(config_text(c, "ECS_LOG_OUTPUT_FORMAT", ""), "json") == 0;
         const char *path = config_text(c, "ECS_LOGFILE", NULL);
-        if (s->options.log_level != NULL) {
-                (void)log_level_from_string(s->options.log_level, &level);
-                on_instance = level;
-        }
         bool journal = log_journal_is_stderr();
         struct log_sink_options o = {.loop = &s->loop,
                                      .target = journal ? TARGET_JOURNAL : TARGET_STDERR,

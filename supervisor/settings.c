@@ -14,14 +14,13 @@
 
 #include "buf.h"
 #include "cleanup.h"
-#include "config_parse.h"
+#include "configuration.h"
 #include "error.h"
 #include "mem.h"
 #include "random.h"
 
 #define FALLBACK_ID 61184
-
-extern char **environ;
+#define LOCAL_MODE  "local mode" /* origin of the settings it decides */
 
 static int make_dir(const char *path, mode_t mode, uid_t uid, gid_t gid, bool owned,
                     struct error *err)
@@ -169,7 +168,8 @@ static int load_pairs(struct supervisor *s, struct error *err)
                                          "made anew",
                                          path, uses[i].profile);
                 for (size_t k = 0; k < 4 && uses[i].names[k] != NULL; k++)
-                        config_set(s->config, uses[i].names[k], k % 2 == 0 ? id : secret);
+                        config_set_from(s->config, uses[i].names[k], k % 2 == 0 ? id : secret,
+                                        LOCAL_MODE);
         }
         explicit_bzero(text, sizeof text);
         explicit_bzero(secret, sizeof secret);
@@ -181,47 +181,20 @@ static int local_settings(struct supervisor *s, struct error *err)
         cleanup_free char *host =
                 mem_printf("http://127.0.0.1:%lld",
                            (long long)config_int(s->config, "ECS_LOCAL_PORT", 51670));
-        config_set(s->config, "ECS_BACKEND_HOST", host);
-        config_set(s->config, "AWS_SESSION_TOKEN", "");
+        config_set_from(s->config, "ECS_BACKEND_HOST", host, LOCAL_MODE);
+        config_set_from(s->config, "AWS_SESSION_TOKEN", "", LOCAL_MODE);
         if (*config_text(s->config, "ECS_CLUSTER", "") == '\0')
-                config_set(s->config, "ECS_CLUSTER", "default");
+                config_set_from(s->config, "ECS_CLUSTER", "default", LOCAL_MODE);
         if (*config_text(s->config, "AWS_DEFAULT_REGION", "") == '\0')
-                config_set(s->config, "AWS_DEFAULT_REGION", "us-east-1");
-        config_set(s->config, "AWS_EC2_METADATA_DISABLED", "true");
+                config_set_from(s->config, "AWS_DEFAULT_REGION", "us-east-1", LOCAL_MODE);
+        config_set_from(s->config, "AWS_EC2_METADATA_DISABLED", "true", LOCAL_MODE);
         return load_pairs(s, err);
 }
 
 /* ---- all ---- */
 
-static int load_config(struct supervisor *s, struct error *err)
-{
-        static const char *const system_files[] = {"/var/lib/ecs/ecs.config",
-                                                   "/etc/ecs/ecs.config", NULL};
-        const char *given[] = {s->options.config_file, NULL};
-        struct config_warnings warnings = {0};
-        const struct config_sources sources = {
-                .environment = environ,
-                .files = s->options.config_file != NULL ? given : system_files};
-        if (s->options.config_file != NULL && access(s->options.config_file, R_OK) != 0)
-                return error_set(err, -errno, "cannot read %s: %s", s->options.config_file,
-                                 strerror(errno));
-        s->config = config_new();
-        int r = config_load(&sources, s->config, &warnings, err);
-        if (s->options.run_dir != NULL)
-                config_set(s->config, "ECS_RUN_DIR", s->options.run_dir);
-        if (r == 0)
-                r = log_writer_open(s);
-        if (r == 0)
-                audit_log_open(s);
-        for (size_t i = 0; i < warnings.count; i++)
-                log_warn(NULL, "configuration", LOG_STR("text", warnings.texts[i]));
-        config_warnings_clear(&warnings);
-        return r;
-}
-
 static int find_region(struct supervisor *s, struct error *err)
 {
-        struct error why = {0};
         const char *set = config_text(s->config, "AWS_DEFAULT_REGION", "");
         if (*set != '\0') {
                 s->region = mem_strdup(set);
@@ -234,18 +207,14 @@ static int find_region(struct supervisor *s, struct error *err)
                 return error_set(err, -EINVAL, "the region is not known and "
                                                "AWS_EC2_METADATA_DISABLED is set: set "
                                                "AWS_DEFAULT_REGION");
-        int r = region_from_imds(s, &s->region, &why);
-        if (r != 0)
-                return error_set(err, r, "the region is not known: set AWS_DEFAULT_REGION (the "
-                                         "metadata service of EC2 said: %s), or start with --local",
-                                 why.text);
-        return 0;
+        return error_set(err, -ENODATA, "the region is not known and the metadata service of EC2 "
+                                        "did not say: set AWS_DEFAULT_REGION, or start with --local");
 }
 
 int settings_load(struct supervisor *s, struct error *err)
 {
-        int r = load_config(s, err);
-        if (r != 0)
+        int r = configuration_load(s, err);
+        if (r != 0 || s->stopping)
                 return r;
         s->data_dir = mem_strdup(config_text(s->config, "ECS_DATADIR", "/var/lib/ecs/data"));
         s->run_dir = mem_strdup(config_text(s->config, "ECS_RUN_DIR", "/run/ecs-agent"));
@@ -260,7 +229,7 @@ int settings_load(struct supervisor *s, struct error *err)
         if (r != 0)
                 return r;
         r = find_region(s, err);
-        if (r != 0 || s->stopping)
+        if (r != 0)
                 return r;
         config_set(s->config, "REGION", s->region);
         return 0;

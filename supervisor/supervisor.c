@@ -240,7 +240,7 @@ static void open_systemd_watchdog(struct supervisor *s)
 /* What will not get better by itself ends with 5, so that systemd does not try again. */
 static int exit_code_of(int r)
 {
-        return r == -EEXIST || r == -EBUSY ? 5 : 1;
+        return r == -EEXIST || r == -EBUSY || r == -ESTALE ? 5 : 1;
 }
 
 static int start(struct supervisor *s, struct error *err)

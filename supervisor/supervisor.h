@@ -13,6 +13,7 @@
 #include "connection.h"
 #include "log.h"
 #include "log_file.h"
+#include "options.h"
 
 struct error;
 struct supervisor;
@@ -185,14 +186,6 @@ void handle_audit_line(void *context, struct ipc_request *r, const Ecs__Envelope
 
 /* ---- the rest ---- */
 
-struct supervisor_options {
-        const char *config_file, *run_dir;
-        bool local;
-        bool insecure;
-        const char *log_level;
-        unsigned time_scale;
-};
-
 struct supervisor {
         struct supervisor_options options;
         uv_loop_t loop;
@@ -253,9 +246,8 @@ void control_close(struct supervisor *s);
 void control_changed(struct supervisor *s);
 /* inventory.c */
 void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__Envelope *m);
-/* region.c: -ENODATA with err when the metadata service does not say. *ret is owned. */
-int region_from_imds(struct supervisor *s, char **ret, struct error *err);
-bool region_is_valid(const char *text);
+/* control_config.c */
+void handle_config(void *context, struct ipc_request *r, const Ecs__Envelope *m);
 /* takeover.c: the lock on the data directory, and workers of a supervisor that was killed. */
 int takeover_start(struct supervisor *s, struct error *err);
 void takeover_note_workers(struct supervisor *s);

@@ -5,10 +5,10 @@
 
 extern const struct command command_status, command_tasks, command_task, command_why,
         command_start, command_stop, command_restart, command_loglevel, command_debug,
-        command_local;
+        command_local, command_config;
 
 const struct command *const commands[] = {
         &command_status,  &command_tasks,    &command_task,  &command_why,
         &command_start,   &command_stop,     &command_restart,
-        &command_loglevel, &command_debug,   &command_local, NULL,
+        &command_loglevel, &command_debug,   &command_config, &command_local, NULL,
 };

@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "error.h"
+#include "imds.h"
 #include "mem.h"
 #include "supervisor.h"
 

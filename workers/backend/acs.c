@@ -399,6 +399,8 @@ static void on_credentials(void *arg, int error, const char *text)
                                               .connect_timeout_ms = HANDSHAKE_MS,
                                               .ca_path = config_text(b->config, "SSL_CERT_DIR",
                                                                      NULL),
+                                              .insecure = config_bool(b->config, "InsecureTLS",
+                                                                      false),
                                               .opened = on_opened,
                                               .arg = a};
         a->tunnel = http_tunnel_open(b->http, &o);

@@ -263,6 +263,7 @@ static void send_signed(struct api_call *c)
                                  .connect_timeout_ms = 30000,
                                  .timeout_ms = LIMIT_MS,
                                  .ca_path = config_text(b->config, "SSL_CERT_DIR", NULL),
+                                 .insecure = config_bool(b->config, "InsecureTLS", false),
                                  .done = on_answer,
                                  .arg = c};
         (void)http_start(b->http, &o);

@@ -6,7 +6,7 @@ from test_metadata import ROLE, SLEEP, Server, uris
 def test_credentials_end_with_their_task(host):
     """M9, M14: the role's with the task's stop, the execution role's with its clean-up, also for an
     agent started again between; the ids stay the same."""
-    agent = Agent(host, scale=10, ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION="2m").start()
+    agent = Agent(host, scale=10, ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION="1m").start()
     tasks, server = Tasks(agent), Server(agent)
     try:
         tasks.register("roles", {"name": "one", "command": SLEEP}, taskRoleArn=ROLE,

@@ -71,12 +71,13 @@ static void send_task(struct session *s, json_t *task, const char *desired)
         char id[RANDOM_UUID];
         struct local *l = s->local;
         const json_t *i = store_find(l, K_INSTANCE, s->instance_arn);
+        json_t *payload = task_payload(l, task, desired);
         (void)json_object_set_new(task, "x-pending-message", json_string(random_uuid(id)));
         (void)store_changed(l, K_TASK, text_of(task, "taskArn"));
         session_send(s, "PayloadMessage",
                      json_pack("{s:s, s:s, s:s, s:[o], s:i, s:I}", "messageId", id, "clusterArn",
                                text_of(i, "clusterArn"), "containerInstanceArn", s->instance_arn,
-                               "tasks", task_payload(l, task, desired), "seqNum", 1, "generatedAt",
+                               "tasks", payload, "seqNum", 1, "generatedAt",
                                (json_int_t)clock_wall_ms()));
 }
 

@@ -39,6 +39,7 @@ static void hide_own(json_t *v)
         size_t i;
         if (json_is_object(v)) {
                 (void)json_object_del(v, "x-pending-message");
+                (void)json_object_del(v, "x-credentials-ids");
                 (void)json_object_del(v, "registrationToken");
                 json_object_foreach(v, key, member) hide_own(member);
         }

@@ -105,8 +105,8 @@ json_t *placement_take(struct local *l, const json_t *cluster, const json_t *def
 void placement_give_back(struct local *l, const json_t *task);
 
 /* ---- task_payload.c ---- */
-/* The ACS form of a task. Owned. */
-json_t *task_payload(struct local *l, const json_t *task, const char *desired_status);
+/* The ACS form of a task. Owned. Gives the task the ids of its credentials: store it. */
+json_t *task_payload(struct local *l, json_t *task, const char *desired_status);
 
 /* ---- acs_server.c ---- */
 /* GET /ws, already authenticated. */

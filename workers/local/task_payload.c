@@ -166,10 +166,24 @@ static json_t *container(const json_t *task, const json_t *definition, const jso
         return out;
 }
 
-/* Local stand-ins for what STS would give; they open nothing. Made once a task and role. */
-static json_t *role_credentials(struct local *l, const json_t *task, const char *role)
+/* The id stands in the containers' environment, so the task keeps it over restarts; keys need not. */
+static const char *credentials_id(json_t *task, const char *role)
 {
-        char uuid[RANDOM_UUID], expiration[CLOCK_TEXT], key[RANDOM_UUID], secret[RANDOM_UUID];
+        char uuid[RANDOM_UUID];
+        json_t *ids = json_object_get(task, "x-credentials-ids");
+        if (ids == NULL) {
+                ids = json_object();
+                (void)json_object_set_new(task, "x-credentials-ids", ids);
+        }
+        if (json_object_get(ids, role) == NULL)
+                (void)json_object_set_new(ids, role, json_string(random_uuid(uuid)));
+        return text_of(ids, role);
+}
+
+/* Local stand-ins for what STS would give; they open nothing. Made once a task and role. */
+static json_t *role_credentials(struct local *l, json_t *task, const char *role)
+{
+        char expiration[CLOCK_TEXT], key[RANDOM_UUID], secret[RANDOM_UUID];
         cleanup_free char *slot = mem_printf("%s %s", text_of(task, "taskArn"), role);
         json_t *made = json_object_get(l->roles, slot);
         if (made != NULL)
@@ -180,15 +194,15 @@ static json_t *role_credentials(struct local *l, const json_t *task, const char 
         for (char *p = key; *p != '\0'; p++)
                 *p = (char)(*p == '-' ? 'Q' : *p >= 'a' ? *p - 32 : *p);
         cleanup_free char *id = mem_printf("ASIA%.16s", key);
-        made = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "credentialsId", random_uuid(uuid),
-                         "roleArn", role, "accessKeyId", id, "secretAccessKey", secret,
+        made = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "credentialsId",
+                         credentials_id(task, role), "roleArn", role, "accessKeyId", id, "secretAccessKey", secret,
                          "sessionToken", slot, "expiration",
                          clock_format_ms(until - until % 1000, expiration));
         (void)json_object_set(l->roles, slot, made);
         return made;
 }
 
-json_t *task_payload(struct local *l, const json_t *task, const char *desired_status)
+json_t *task_payload(struct local *l, json_t *task, const char *desired_status)
 {
         const json_t *d = store_find(l, K_TASK_DEFINITION, text_of(task, "taskDefinitionArn"));
         size_t i;

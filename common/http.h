@@ -42,6 +42,7 @@ struct http_options {
         bool no_proxy;
         bool insecure;                 /* skip certificate checks */
         const char *ca_path;           /* directory, or NULL for the system's */
+        const char *ca_file;           /* bundle in the directory's place, or NULL */
         http_chunk_fn on_chunk;        /* NULL: the body is collected */
         http_done_fn done;
         void *arg;
@@ -62,7 +63,7 @@ struct http_tunnel_options {
         const char *url;             /* http:// or https:// */
         uint32_t connect_timeout_ms;
         bool insecure;
-        const char *ca_path;
+        const char *ca_path, *ca_file;
         http_tunnel_fn opened;
         void *arg;
 };

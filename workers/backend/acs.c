@@ -397,8 +397,8 @@ static void on_credentials(void *arg, int error, const char *text)
         a->state = ACS_CONNECTING;
         const struct http_tunnel_options o = {.url = url,
                                               .connect_timeout_ms = HANDSHAKE_MS,
-                                              .ca_path = config_text(b->config, "SSL_CERT_DIR",
-                                                                     NULL),
+                                              .ca_path = config_find(b->config, "SSL_CERT_DIR"),
+                                              .ca_file = config_find(b->config, "AWS_CA_BUNDLE"),
                                               .insecure = config_bool(b->config, "InsecureTLS",
                                                                       false),
                                               .opened = on_opened,

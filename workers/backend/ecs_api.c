@@ -262,7 +262,8 @@ static void send_signed(struct api_call *c)
                                  .body_length = strlen(c->body),
                                  .connect_timeout_ms = 30000,
                                  .timeout_ms = LIMIT_MS,
-                                 .ca_path = config_text(b->config, "SSL_CERT_DIR", NULL),
+                                 .ca_path = config_find(b->config, "SSL_CERT_DIR"),
+                                 .ca_file = config_find(b->config, "AWS_CA_BUNDLE"),
                                  .insecure = config_bool(b->config, "InsecureTLS", false),
                                  .done = on_answer,
                                  .arg = c};

@@ -293,6 +293,16 @@ static void dispatch_reply(struct ipc_connection *c, const Ecs__Envelope *e, int
         free(p);
 }
 
+static void refuse(struct ipc_request *r, const Ecs__Envelope *e, int code, const char *text)
+{
+        struct ipc_connection *c = r->c;
+        log_warn(c->o.log, "message refused", LOG_STR("peer", ipc_peer_name(c->o.peer)),
+                 LOG_INT("body", e->body_case), LOG_STR("reason", text));
+        ipc_reply_error(r, code, text);
+        if (c->o.strict)
+                close_logged(c, text);
+}
+
 static void dispatch_request(struct ipc_connection *c, const Ecs__Envelope *e, int *fds,
                              size_t count)
 {
@@ -314,11 +324,9 @@ static void dispatch_request(struct ipc_connection *c, const Ecs__Envelope *e, i
                                               : NULL;
         bool ready = c->o.ready == NULL || *c->o.ready;
         if (h == NULL || h->fn == NULL) {
-                ipc_reply_error(r, -ENOTSUP, "Unsupported");
+                refuse(r, e, -ENOTSUP, "Unsupported");
         } else if ((h->peers & c->o.peer) == 0) {
-                log_warn(c->o.log, "message refused: the peer may not send it",
-                         LOG_STR("peer", ipc_peer_name(c->o.peer)), LOG_INT("body", e->body_case));
-                ipc_reply_error(r, -EACCES, "not allowed to this peer");
+                refuse(r, e, -EACCES, "not allowed to this peer");
         } else if (h->when == WHEN_READY && !ready) {
                 ipc_reply_error(r, -EAGAIN, "not ready yet");
         } else {

@@ -52,6 +52,8 @@ struct ipc_connection_options {
         void *context;                       /* for handlers */
         void *closed_arg;                    /* for on_close */
         const bool *ready;                   /* phase; NULL = ready */
+        bool strict;                         /* a message the peer may not send, or that nobody
+                                                serves, ends the connection */
         const struct log *log;
         /* The connection has ended (peer gone, protocol error, ipc_connection_close). Pending
          * requests have failed with -ECONNRESET before. It frees itself afterwards. */

@@ -366,6 +366,7 @@ void worker_ready(struct worker *w)
                 return;
         w->ready = true;
         Ecs__Ready m = ECS__READY__INIT;
+        m.pid = (uint32_t)getpid();
         Ecs__Envelope e = IPC_ENVELOPE(READY, ready, &m);
         (void)ipc_send_event(w->control, &e);
 }

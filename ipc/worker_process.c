@@ -75,6 +75,8 @@ int worker_drop_privileges(const Ecs__Hello *h, struct error *err)
                 return error_set(err, -EPERM, "cannot give up capabilities");
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
                 return error_set(err, -errno, "no_new_privs: %s", strerror(errno));
+        if (h->debug)
+                (void)signal(SIGINT, SIG_DFL); /* whoever runs us by hand ends us with Ctrl-C */
         if (prctl(PR_SET_DUMPABLE, h->debug ? 1 : 0, 0, 0, 0) != 0)
                 return error_set(err, -errno, "dumpable: %s", strerror(errno));
         return 0;

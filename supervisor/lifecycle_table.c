@@ -1,6 +1,7 @@
 /* lifecycle_table: what happens to a worker process, as state × event. Every pair is a cell.
  * E_TIMER means: STARTING the ready time-out, STOPPING the stop deadline, BACKOFF the wait is over.
- * P_DEBUG: 'ecsctl debug' runs the worker; E_EXITED there means that ecsctl has gone.
+ * P_DEBUG: 'ecsctl debug' runs the worker; E_EXITED there means that ecsctl has gone, and the
+ * debugged process is waited for as any other.
  * Source: DESIGN section 3. */
 #include "supervisor.h"
 
@@ -53,8 +54,8 @@ const struct process_cell process_cells[P_STATES][E_EVENTS] = {
         [P_DEBUG] = {
                 [E_START] = {act_none, P_DEBUG},
                 [E_READY] = {act_ready, P_DEBUG},
-                [E_EXITED] = {act_debug_over, P_STARTING},
-                [E_STOP] = {act_debug_end, P_STOPPED},
+                [E_EXITED] = {act_debug_over, P_STOPPING},
+                [E_STOP] = {act_debug_end, P_STOPPING},
                 [E_RESTART] = {act_none, P_DEBUG},
                 [E_TIMER] = {act_none, P_DEBUG},
                 [E_DEBUG] = {act_none, P_DEBUG},

@@ -45,6 +45,11 @@ static void on_timer(uv_timer_t *t)
         process_event(t->data, E_TIMER);
 }
 
+void process_expect(struct process *p, uint64_t deadline_ms)
+{
+        (void)uv_timer_start(&p->timer, on_timer, deadline_ms, 0);
+}
+
 /* ---- the watchdog ---- */
 
 static void on_pong(void *arg, int status, const Ecs__Envelope *reply, int fd)
@@ -168,7 +173,7 @@ void act_stop_then_start(struct process *p)
 void act_kill(struct process *p)
 {
         log_warn(&p->log_context, "worker took too long, ending it hard", LOG_INT("pid", p->pid));
-        if (p->pid > 0)
+        if (!debug_kill(p) && p->pid > 0)
                 (void)kill(p->pid, SIGKILL);
 }
 

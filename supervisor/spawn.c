@@ -135,9 +135,11 @@ static int send_hello(struct process *p, bool debug)
 
 static void handle_ready(void *context, struct ipc_request *r, const Ecs__Envelope *m)
 {
+        struct process *p = context;
         (void)r;
-        (void)m;
-        process_event(context, E_READY);
+        if (p->state == P_DEBUG)
+                debug_note_pid(p, (pid_t)m->ready->pid);
+        process_event(p, E_READY);
 }
 
 static void handle_worker_state(void *context, struct ipc_request *r, const Ecs__Envelope *m)
@@ -227,6 +229,7 @@ int spawn_open_channels(struct process *p, bool debug, struct child_fds *c)
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
                                            .handlers = supervisor_worker_handlers,
                                            .context = p,
+                                           .strict = true,
                                            .closed_arg = p,
                                            .log = &p->log_context,
                                            .on_close = on_control_closed};

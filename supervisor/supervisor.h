@@ -78,6 +78,7 @@ struct process {
         bool reopen;                  /* take the binary from its path before the next start */
         struct ipc_request *debug;    /* 'ecsctl debug' waiting for the slot */
         struct ipc_connection *debugger;  /* who holds the slot in P_DEBUG */
+        struct debugged *debugged;    /* the process in the slot, once it has said who it is */
         bool reached_ready;
         uint64_t ready_ms;
         enum death death;             /* how it last ended */
@@ -99,6 +100,8 @@ struct process {
 
 /* process.c: runs the state machine of lifecycle_table.c. */
 void process_event(struct process *p, enum process_event e);
+/* E_TIMER after that time, unless something else happens before. */
+void process_expect(struct process *p, uint64_t deadline_ms);
 void process_reap(struct supervisor *s);
 const char *process_state_name(enum process_state st);
 
@@ -145,6 +148,10 @@ int spawn_open_binary(const char *name);
 
 /* debug.c: the slot of a worker, lent to 'ecsctl debug'. */
 void debug_request(struct process *p, struct ipc_request *r);
+/* The process that is debugged says its pid: believed only if it runs the worker's program. */
+void debug_note_pid(struct process *p, pid_t pid);
+/* Ends it hard. False when it is not there. */
+bool debug_kill(struct process *p);
 /* A connection of the control socket has ended. */
 void debug_connection_closed(struct supervisor *s, const struct ipc_connection *c);
 

@@ -23,7 +23,7 @@ struct end {
         bool closed;
         char reason[128];
         unsigned answered, failed;
-        bool ready;
+        bool ready, strict;
 };
 
 static void on_close(void *arg, struct ipc_connection *c, const char *reason)
@@ -56,7 +56,8 @@ static int open_end(struct end *e)
         (void)uv_loop_init(&e->loop);
         const struct ipc_connection_options o = {
                 .peer = PEER_ENGINE, .handlers = handlers, .context = e, .closed_arg = e,
-                .on_close = on_close, .max_queue = 1 << 20, .ready = &e->ready};
+                .on_close = on_close, .max_queue = 1 << 20, .ready = &e->ready,
+                .strict = e->strict};
         e->c = ipc_connection_new(&e->loop, pair[0], &o);
         return pair[1];
 }
@@ -121,6 +122,26 @@ static void short_frames_wait_for_the_rest(void **state)
         }
         buf_clear(&b);
         close_end(&e, peer);
+}
+
+/* Towards the supervisor nothing is argued about. */
+static void a_strict_connection_ends_at_the_first_refusal(void **state)
+{
+        struct end e = {.strict = true};
+        int peer = open_end(&e);
+        struct buf b = {0};
+        Ecs__GetHeld held = ECS__GET_HELD__INIT;
+        Ecs__Envelope forbidden = IPC_ENVELOPE(GET_HELD, get_held, &held);
+        (void)state;
+        forbidden.kind = ECS__ENVELOPE__KIND__REQUEST;
+        assert_int_equal(frame_append(&b, IPC_FRAME_MAX, &forbidden), 0);
+        assert_int_equal(write(peer, b.data, b.length), (ssize_t)b.length);
+        turn(&e);
+        assert_true(e.closed);
+        assert_string_equal(e.reason, "not allowed to this peer");
+        assert_int_equal(uv_loop_close(&e.loop), 0);
+        buf_clear(&b);
+        (void)close(peer);
 }
 
 static Ecs__Envelope *ask(struct end *e, int peer, Ecs__Envelope *m)
@@ -410,6 +431,7 @@ int main(void)
                 cmocka_unit_test(a_request_answered_twice_counts_once),
                 cmocka_unit_test(ten_thousand_requests_fail_once_each),
                 cmocka_unit_test(a_peer_that_does_not_read_is_dropped),
+                cmocka_unit_test(a_strict_connection_ends_at_the_first_refusal),
                 cmocka_unit_test(phase_of_a_row_is_kept),
                 cmocka_unit_test(ten_thousand_requests_of_a_peer_are_answered_in_order),
                 cmocka_unit_test(a_flood_of_descriptors_ends_the_connection),

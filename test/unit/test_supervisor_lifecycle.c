@@ -44,8 +44,8 @@ static void rules_of_single_pairs(void **state)
                 {P_BACKOFF, E_STOP, act_cancel, P_STOPPED},
                 {P_READY, E_DEBUG, act_stop_then_debug, P_STOPPING},
                 {P_STOPPED, E_DEBUG, act_debug, P_DEBUG},
-                {P_DEBUG, E_EXITED, act_debug_over, P_STARTING},
-                {P_DEBUG, E_STOP, act_debug_end, P_STOPPED},
+                {P_DEBUG, E_EXITED, act_debug_over, P_STOPPING},
+                {P_DEBUG, E_STOP, act_debug_end, P_STOPPING},
         };
         (void)state;
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -76,7 +76,7 @@ static void step(enum process_state *at, bool *alive, enum process_event e)
         const struct process_cell *c = &process_cells[*at][e];
         if (e == E_EXITED && *at != P_DEBUG)
                 *alive = false;
-        if (c->action == act_spawn || c->action == act_debug_over) {
+        if (c->action == act_spawn || c->action == act_debug_over || c->action == act_debug_end) {
                 assert_false(*alive);
                 *alive = true;
         }

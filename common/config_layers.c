@@ -58,18 +58,23 @@ void config_parse_lines(char *text, void (*fn)(void *arg, const char *name, cons
         }
 }
 
-/* May a variable have this name? Unknown ECS_* names pass, to be warned about. */
-static bool is_variable(const char *name, unsigned barred)
+/* Is it a variable of ours, and may it come from here? An unknown ECS_* name is warned about. */
+static bool is_ours(const struct layer *l, const char *name, unsigned barred)
 {
         const struct config_row *row = config_row_find(name);
-        return row != NULL ? (row->flags & barred) == 0 : strncmp(name, "ECS_", 4) == 0;
+        if (row != NULL)
+                return (row->flags & barred) == 0;
+        if (strncmp(name, "ECS_", 4) == 0 && strcmp(name, "ECS_CONFIG_FILE") != 0 &&
+            config_warnings_have_room(l->warnings))
+                config_warn(l->warnings, config_names_unknown(name));
+        return false;
 }
 
 /* In a file the last of several lines counts, even an empty one. */
 static void take_line(void *arg, const char *name, const char *value)
 {
         const struct layer *l = arg;
-        if (is_variable(name, CONFIG_JSON_ONLY | CONFIG_FLAG_ONLY))
+        if (is_ours(l, name, CONFIG_JSON_ONLY | CONFIG_FLAG_ONLY))
                 config_set_from(l->raw, name, value, l->origin);
 }
 
@@ -79,7 +84,7 @@ static void take_pair(const struct layer *l, const char *pair, unsigned barred)
         if (eq == NULL || eq[1] == '\0')
                 return;
         cleanup_free char *name = mem_strndup(pair, (size_t)(eq - pair));
-        if (is_variable(name, barred))
+        if (is_ours(l, name, barred))
                 config_set_from(l->raw, name, eq + 1, l->origin);
 }
 

@@ -114,21 +114,25 @@ static void take_environment(const struct layer *l, char *const *environment)
         }
 }
 
-/* Text (owned) or NULL. What cannot be opened counts as absent; what cannot be read is -EIO. */
+/* Text (owned) or NULL. What cannot be opened counts as absent; what cannot be read is -EIO. Longer
+ * than FILE_MAX is cut. */
 static char *read_file(const char *path, int *ret_error)
 {
+        char part[8192];
+        size_t n;
+        struct buf text = {0};
         cleanup_file FILE *f = fopen(path, "re");
         *ret_error = 0;
         if (f == NULL)
                 return NULL;
-        cleanup_free char *text = mem_alloc(FILE_MAX + 1);
-        size_t n = fread(text, 1, FILE_MAX, f);
+        while (text.length < FILE_MAX && (n = fread(part, 1, sizeof part, f)) > 0)
+                buf_append(&text, part, n);
         if (ferror(f)) {
                 *ret_error = -EIO;
+                buf_clear(&text);
                 return NULL;
         }
-        text[n] = '\0';
-        return STEAL(text);
+        return buf_steal(&text);
 }
 
 static void take_file(const struct layer *l, const char *path)

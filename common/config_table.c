@@ -117,7 +117,6 @@ const struct config_row config_rows[] = {
          .help = "How long the look-up of an image manifest may take."},
         {"ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE,
          .fallback = "60000", .min = 60000, .json_key = "ImagePullInactivityTimeout",
-         .absent = "the limit on idle pulls",
          .help = "An image pull without progress for this long fails."},
         {"ECS_IMAGE_PULL_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE, .fallback = "7200000",
          .json_key = "ImagePullTimeout",

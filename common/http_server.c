@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include "mem.h"
 
 #define CONNECTIONS 1000u
+#define MEMORY (32u << 10)
 #define SPARE 64u /* accepted above the limit, while the longest idle ones go */
 
 struct connection {
@@ -263,7 +265,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int fd)
                 on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
                 MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
                 on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-                MHD_OPTION_CONNECTION_LIMIT, s->o.connections + SPARE, MHD_OPTION_END);
+                MHD_OPTION_CONNECTION_LIMIT, s->o.connections + SPARE,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->o.memory, MHD_OPTION_END);
 }
 
 struct http_server *http_server_new(uv_loop_t *loop, int fd, const struct http_server_options *o)
@@ -273,6 +276,8 @@ struct http_server *http_server_new(uv_loop_t *loop, int fd, const struct http_s
         s->o = *o;
         if (s->o.connections == 0)
                 s->o.connections = CONNECTIONS;
+        if (s->o.memory == 0)
+                s->o.memory = MEMORY;
         s->loop = loop;
         s->list.before = s->list.after = &s->list;
         raise_descriptors(s->o.connections + 2 * SPARE);
@@ -400,8 +405,11 @@ static void on_upgraded(void *arg, struct MHD_Connection *c, void *state, const 
                         size_t extra_length, MHD_socket fd, struct MHD_UpgradeResponseHandle *h)
 {
         struct http_exchange *x = state;
+        const int on = 1;
         (void)arg;
         (void)c;
+        /* else the second of two small writes waits 40 ms for the peer's delayed ACK of the first */
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         x->upgraded(x->upgraded_arg, fd, extra, extra_length, h);
 }
 

@@ -17,9 +17,11 @@ typedef void (*http_handler_fn)(void *arg, struct http_exchange *x);
 struct http_server_options {
         http_handler_fn handler;
         void *arg;
-        size_t max_body;      /* longer bodies get 413 */
-        unsigned timeout_s;   /* for an idle connection or a request line; again for the rest of the
-                               * request and its answer; 0 = none */
+        size_t max_body;    /* longer bodies get 413 */
+        unsigned timeout_s; /* for an idle connection or a request line; again for the rest of the
+                             * request and its answer; 0 = none */
+        size_t memory;      /* a connection's, for the headers both ways; 0 = 32 KiB. It is cleared
+                             * for every request. */
         unsigned connections; /* at most, then the longest idle one is closed; 0 = 1000 */
 };
 /* fd is duplicated. NULL when the library refuses. */

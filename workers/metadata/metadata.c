@@ -12,9 +12,10 @@
 #include "error.h"
 #include "mem.h"
 
-#define REFILL_MS 1000
-#define TIMEOUT_S 5
-#define BODY_MAX 65536
+#define REFILL_MS       1000
+#define TIMEOUT_S       5
+#define BODY_MAX        65536
+#define HEADERS_MAX     8192
 #define CREDENTIALS_MAX 4096
 
 static void set_text(char **field, const char *value)
@@ -142,8 +143,11 @@ const struct ipc_handler metadata_handlers[IPC_BODY_MAX] = {
 static struct http_server *serve(struct metadata *m, const char *name, http_handler_fn handler)
 {
         int fd = worker_listener(m->worker, name);
-        const struct http_server_options o = {
-                .handler = handler, .arg = m, .max_body = BODY_MAX, .timeout_s = TIMEOUT_S};
+        const struct http_server_options o = {.handler = handler,
+                                              .arg = m,
+                                              .max_body = BODY_MAX,
+                                              .timeout_s = TIMEOUT_S,
+                                              .memory = HEADERS_MAX};
         return fd >= 0 ? http_server_new(worker_loop(m->worker), fd, &o) : NULL;
 }
 

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nftables/libnftables.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,33 @@
 #include "error.h"
 #include "mem.h"
 
+#define DEADLINE_MS    10000
 #define TABLE          "ecs_agent"
 #define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
+
+/* libnftables ends the process where it may not use netlink; what the parent registered to be done
+ * at exit (libuv waits for its threads, which a fork does not copy) must not run here. */
+static void leave_at_once(void)
+{
+        _exit(1);
+}
+
+static void run_commands(const char *commands, int out) __attribute__((noreturn));
+static void run_commands(const char *commands, int out)
+{
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)atexit(leave_at_once);
+        (void)dup2(out, STDOUT_FILENO);
+        (void)dup2(out, STDERR_FILENO);
+        struct nft_ctx *n = nft_ctx_new(NFT_CTX_DEFAULT);
+        (void)nft_ctx_buffer_error(n);
+        (void)nft_ctx_buffer_output(n);
+        int r = nft_run_cmd_from_buffer(n, commands);
+        const char *said = nft_ctx_get_error_buffer(n);
+        if (r != 0 && write(out, said, strlen(said)) < 0)
+                _exit(2);
+        _exit(r != 0);
+}
 
 /* Runs the commands in a child. 0, or negative errno with what libnftables said. */
 static int run_nft(const char *commands, struct error *err)
@@ -30,25 +57,19 @@ static int run_nft(const char *commands, struct error *err)
         if (pipe2(out, O_CLOEXEC) != 0)
                 return error_set(err, -errno, "pipe: %s", strerror(errno));
         pid_t pid = fork();
-        if (pid == 0) {
-                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                struct nft_ctx *n = nft_ctx_new(NFT_CTX_DEFAULT);
-                (void)nft_ctx_buffer_error(n);
-                (void)nft_ctx_buffer_output(n);
-                int r = nft_run_cmd_from_buffer(n, commands);
-                const char *said = nft_ctx_get_error_buffer(n);
-                if (r != 0 && write(out[1], said, strlen(said)) < 0)
-                        _exit(2);
-                _exit(r != 0);
-        }
+        if (pid == 0)
+                run_commands(commands, out[1]);
         (void)close(out[1]);
         cleanup_fd int in = out[0];
         if (pid < 0)
                 return error_set(err, -errno, "fork: %s", strerror(errno));
-        ssize_t n = read(in, text, sizeof text - 1);
+        struct pollfd p = {.fd = in, .events = POLLIN};
+        ssize_t n = poll(&p, 1, DEADLINE_MS) == 1 ? read(in, text, sizeof text - 1) : -1;
         text[n > 0 ? n : 0] = '\0';
         text[strcspn(text, "\n")] = '\0';
         int status = 0;
+        if (n < 0)
+                (void)kill(pid, SIGKILL);
         (void)waitpid(pid, &status, 0);
         if (status != 0)
                 return error_set(err, -EPERM, "nftables: %s",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "capability_table.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "config_parse.h"

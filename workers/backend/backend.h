@@ -104,8 +104,6 @@ enum register_outcome {
 };
 /* What an error of RegisterContainerInstance means. Source: backend.md 3.2, 4.4. */
 enum register_outcome register_outcome(const char *code, const char *text);
-/* capability_table.c: appends the attributes whose condition holds. */
-void capabilities_put(const struct backend *b, json_t *attributes);
 /* identity.c */
 int identity_load(struct backend *b, struct error *err);
 int identity_store(struct backend *b, struct error *err);

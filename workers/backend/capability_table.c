@@ -1,6 +1,7 @@
-/* capability_table: what this agent offers ECS: one row an attribute, with its condition. A row
- * whose feature is not built names it in `absent` and is not advertised. Source: backend.md 4.3. */
-#include <jansson.h>
+/* capability_table: see capability_table.h. A row whose feature is not built names it in `absent`.
+ * Rows that carry a value or a name found on the host are listed with the words in front of it. */
+#include "capability_table.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -11,14 +12,7 @@
 #define C "com.amazonaws.ecs.capability."
 #define E "ecs.capability."
 
-struct capability {
-        const char *name;
-        int docker_minor;        /* the daemon speaks at least 1.N; 0 = any */
-        const char *setting;     /* must be true; with '!' must be false */
-        const char *absent;      /* feature that is not built yet */
-};
-
-static const struct capability rows[] = {
+const struct capability capability_rows[] = {
         {.name = E "ecr-endpoint", .absent = "ECR credentials"},
         {.name = E "private-registry-authentication.secretsmanager", .absent = "Secrets Manager"},
         {.name = E "secrets.ssm.environment-variables", .absent = "SSM parameters"},
@@ -30,8 +24,8 @@ static const struct capability rows[] = {
         {.name = E "env-files.s3", .absent = "environment files"},
         {.name = E "network.container-port-range", .absent = "port ranges"},
         {.name = E "container-restart-policy", .absent = "restart policy"},
-        {.name = E "aws-appmesh", .absent = "awsvpc networking"},
-        {.name = E "task-eia", .absent = "Elastic Inference"},
+        {.name = E "aws-appmesh", .absent = "awsvpc networking", .not_external = true},
+        {.name = E "task-eia", .absent = "Elastic Inference", .not_external = true},
         {.name = E "firelens.fluentd", .absent = "FireLens"},
         {.name = E "firelens.fluentbit", .absent = "FireLens"},
         {.name = C "logging-driver.awsfirelens", .absent = "FireLens"},
@@ -42,6 +36,11 @@ static const struct capability rows[] = {
         {.name = E "efs", .absent = "EFS volumes"},
         {.name = E "storage.s3-files", .absent = "S3 Files volumes"},
         {.name = E "docker-plugin.local"},
+        {.name = E "docker-plugin.", .absent = "volume plugins"},
+        {.name = E "efsAuth", .absent = "EFS volumes"},
+        {.name = E "nvidia-driver-version.", .absent = "GPUs"},
+        {.name = E "gpu-driver-version", .absent = "GPUs"},
+        {.name = E "task-eia.optimized-cpu", .absent = "Elastic Inference", .not_external = true},
         {.name = E "ipv6-only", .absent = "IPv6-only hosts"},
         {.name = C "privileged-container", .setting = "!ECS_DISABLE_PRIVILEGED"},
         {.name = C "selinux", .setting = "ECS_SELINUX_CAPABLE"},
@@ -51,10 +50,12 @@ static const struct capability rows[] = {
          .setting = "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST"},
         {.name = E "task-cpu-mem-limit", .absent = "task cgroups"},
         {.name = E "increased-task-cpu-limit", .absent = "task cgroups"},
-        {.name = E "task-eni", .absent = "awsvpc networking"},
-        {.name = E "task-eni.ipv6", .absent = "awsvpc networking"},
-        {.name = E "task-eni-block-instance-metadata", .absent = "awsvpc networking"},
-        {.name = E "task-eni-trunking", .absent = "awsvpc networking"},
+        {.name = E "task-eni", .absent = "awsvpc networking", .not_external = true},
+        {.name = E "task-eni.ipv6", .absent = "awsvpc networking", .not_external = true},
+        {.name = E "task-eni-block-instance-metadata", .absent = "awsvpc networking", .not_external = true},
+        {.name = E "cni-plugin-version", .absent = "awsvpc networking", .not_external = true},
+        {.name = E "branch-cni-plugin-version", .absent = "awsvpc networking"},
+        {.name = E "task-eni-trunking", .absent = "awsvpc networking", .not_external = true},
         {.name = C "ecr-auth", .absent = "ECR credentials"},
         {.name = E "execution-role-ecr-pull", .absent = "ECR credentials"},
         {.name = E "container-health-check", .docker_minor = 24,
@@ -64,11 +65,13 @@ static const struct capability rows[] = {
         {.name = E "gmsa", .absent = "gMSA"},
         {.name = E "gmsa-domainless", .absent = "gMSA"},
         {.name = E "execute-command", .absent = "ECS Exec"},
-        {.name = E "service-connect-v1", .absent = "Service Connect"},
-        {.name = E "storage.ebs-task-volume-attach", .absent = "EBS volumes"},
-        {.name = E "fault-injection", .absent = "fault injection"},
+        {.name = E "service-connect-v1", .absent = "Service Connect", .not_external = true},
+        {.name = E "storage.ebs-task-volume-attach", .absent = "EBS volumes", .not_external = true},
+        {.name = E "storage.ebsta-non-root-user", .absent = "EBS volumes", .not_external = true},
+        {.name = E "fault-injection", .absent = "fault injection", .not_external = true},
         {.name = E "external", .setting = "ECS_EXTERNAL"},
 };
+const size_t capability_row_count = ARRAY_SIZE(capability_rows);
 
 static const struct {
         const char *driver;
@@ -96,7 +99,8 @@ static int daemon_minor(const struct backend *b)
 
 static bool holds(const struct backend *b, const struct capability *c, int minor)
 {
-        if (c->absent != NULL || minor < c->docker_minor)
+        bool external = config_bool(b->config, "ECS_EXTERNAL", false);
+        if (c->absent != NULL || minor < c->docker_minor || (external && c->not_external))
                 return false;
         if (c->setting == NULL)
                 return true;
@@ -124,9 +128,9 @@ static void put_drivers(const struct backend *b, json_t *attributes, int minor)
 void capabilities_put(const struct backend *b, json_t *attributes)
 {
         int minor = daemon_minor(b);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-                if (holds(b, &rows[i], minor))
-                        put(attributes, rows[i].name);
+        for (size_t i = 0; i < capability_row_count; i++)
+                if (holds(b, &capability_rows[i], minor))
+                        put(attributes, capability_rows[i].name);
         for (size_t i = 0; i < ARRAY_SIZE(api_minors) && api_minors[i] <= minor; i++) {
                 cleanup_free char *name = mem_printf(C "docker-remote-api.1.%d", api_minors[i]);
                 put(attributes, name);

@@ -2,15 +2,14 @@
  * only and renewed some minutes early; unexpired ones are used while IMDS fails.
  * Source: backend.md 1. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "backend.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "mem.h"
+#include "role_credentials.h"
 
 #define EARLY_MS      300000
 #define CAP_MS        3600000
@@ -72,25 +71,18 @@ static void on_role_credentials(void *arg, int error, const char *text,
 {
         struct fetch *f = arg;
         struct backend *b = f->backend;
-        cleanup_json json_t *j = error == 0 ? json_loads(r->body, 0, NULL) : NULL;
-        const char *code = json_string_value(json_object_get(j, "Code"));
-        const char *id = json_string_value(json_object_get(j, "AccessKeyId"));
-        const char *secret = json_string_value(json_object_get(j, "SecretAccessKey"));
-        const char *expiration = json_string_value(json_object_get(j, "Expiration"));
-        int64_t until = 0;
-        if (error != 0 || code == NULL || strcasecmp(code, "Success") != 0 || id == NULL ||
-            secret == NULL) {
+        struct role_credentials c = {0};
+        if (error != 0 || role_credentials_parse(r->body, r->body_length, &c) != 0) {
                 fetch_end(f, error != 0 ? error : -ENOENT,
                           error != 0 ? text : "IMDS gave no role credentials");
                 return;
         }
-        if (expiration == NULL || clock_parse(expiration, &until) != 0 ||
-            until > clock_wall_ms() + CAP_MS)
-                until = clock_wall_ms() + CAP_MS;
-        set_secret(&b->access_key_id, id);
-        set_secret(&b->secret_access_key, secret);
-        set_secret(&b->session_token, json_string_value(json_object_get(j, "Token")));
-        b->credentials_expire_ms = until;
+        int64_t cap = clock_wall_ms() + CAP_MS;
+        set_secret(&b->access_key_id, c.access_key_id);
+        set_secret(&b->secret_access_key, c.secret_access_key);
+        set_secret(&b->session_token, c.session_token);
+        b->credentials_expire_ms = c.until_ms == 0 || c.until_ms > cap ? cap : c.until_ms;
+        role_credentials_clear(&c);
         fetch_end(f, 0, "");
 }
 

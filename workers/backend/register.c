@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "capability_table.h"
 #include "cleanup.h"
 #include "mem.h"
 

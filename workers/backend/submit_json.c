@@ -21,12 +21,36 @@ char *submit_json_cut(const char *text, size_t max)
         return mem_strndup(text, n);
 }
 
+/* Length of the character at p, 0 if it is no UTF-8 as JSON wants it. */
+static size_t character(const char *p)
+{
+        const unsigned char lead = (unsigned char)*p;
+        size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+        json_t *whole = strnlen(p, n) == n ? json_stringn(p, n) : NULL;
+        json_decref(whole);
+        return whole != NULL ? n : 0;
+}
+
+/* Texts of Docker may hold bytes that are no UTF-8, which JSON cannot carry. */
+static void repair(char *text)
+{
+        for (char *p = text; *p != '\0';) {
+                size_t n = character(p);
+                if (n == 0)
+                        *p = '?';
+                p += n > 0 ? n : 1;
+        }
+}
+
 static void put_text(json_t *o, const char *key, const char *text, size_t max)
 {
         cleanup_free char *cut = submit_json_cut(text, max);
         json_t *value = json_string(cut);
-        /* texts of Docker may hold broken UTF-8, which JSON cannot carry */
-        (void)json_object_set_new(o, key, value != NULL ? value : json_string("(not UTF-8)"));
+        if (value == NULL) {
+                repair(cut);
+                value = json_string(cut);
+        }
+        (void)json_object_set_new(o, key, value);
 }
 
 static void put_known(json_t *o, const char *key, const char *text, size_t max)
@@ -41,18 +65,23 @@ static void put_time(json_t *o, const char *key, int64_t ms)
                 (void)json_object_set_new(o, key, json_real((double)ms / 1000.0));
 }
 
+static json_t *binding(const Ecs__NetworkBinding *b)
+{
+        if (*b->container_port_range != '\0')
+                return json_pack("{s:s, s:s, s:s, s:s}", "bindIP", b->bind_ip, "containerPortRange",
+                                 b->container_port_range, "hostPortRange", b->host_port_range,
+                                 "protocol", b->protocol);
+        return json_pack("{s:s, s:i, s:i, s:s}", "bindIP", b->bind_ip, "containerPort",
+                         (int)b->container_port, "hostPort", (int)b->host_port, "protocol",
+                         b->protocol);
+}
+
 static json_t *bindings(const Ecs__ContainerChange *c, const struct submit_options *o)
 {
         json_t *list = json_array();
-        for (size_t i = 0; i < c->n_network_bindings; i++) {
-                const Ecs__NetworkBinding *b = c->network_bindings[i];
-                if (o->drop_ipv6 && strcmp(b->bind_ip, "::") == 0)
-                        continue;
-                (void)json_array_append_new(
-                        list, json_pack("{s:s, s:i, s:i, s:s}", "bindIP", b->bind_ip,
-                                        "containerPort", (int)b->container_port, "hostPort",
-                                        (int)b->host_port, "protocol", b->protocol));
-        }
+        for (size_t i = 0; i < c->n_network_bindings; i++)
+                if (!o->drop_ipv6 || strcmp(c->network_bindings[i]->bind_ip, "::") != 0)
+                        (void)json_array_append_new(list, binding(c->network_bindings[i]));
         return list;
 }
 

@@ -173,6 +173,8 @@ void act_stop_then_start(struct process *p)
 void act_kill(struct process *p)
 {
         log_warn(&p->log_context, "worker took too long, ending it hard", LOG_INT("pid", p->pid));
+        if (p->supervisor->stopping && p->supervisor->exit_code == 0)
+                p->supervisor->exit_code = EXIT_TERMINAL; /* the stop was no clean one: host.md 5 */
         if (!debug_kill(p) && p->pid > 0)
                 (void)kill(p->pid, SIGKILL);
 }

@@ -101,6 +101,8 @@ static void on_stop_timer(uv_timer_t *t)
 {
         struct supervisor *s = t->data;
         log_error(NULL, "workers did not stop in time, ending them");
+        if (s->exit_code == 0)
+                s->exit_code = EXIT_TERMINAL;
         for (size_t i = 0; i < s->process_count; i++)
                 if (s->processes[i].pid > 0)
                         (void)kill(s->processes[i].pid, SIGKILL);

@@ -47,7 +47,7 @@ struct http_server {
         struct http_exchange *suspended;
 };
 
-struct http_response {
+struct http_prepared {
         struct MHD_Response *mhd;
         unsigned status;
 };
@@ -369,10 +369,10 @@ static void add_headers(struct MHD_Response *r, const struct http_answer_header 
                 (void)MHD_add_response_header(r, headers->name, headers->value);
 }
 
-struct http_response *http_response_new(int status, const struct http_answer_header *headers,
-                                        const void *body, size_t length)
+struct http_prepared *http_prepare(int status, const struct http_answer_header *headers,
+                                   const void *body, size_t length)
 {
-        struct http_response *r = mem_alloc(sizeof *r);
+        struct http_prepared *r = mem_alloc(sizeof *r);
         r->status = (unsigned)status;
         r->mhd = MHD_create_response_from_buffer(length, (void *)(uintptr_t)body,
                                                  MHD_RESPMEM_MUST_COPY);
@@ -380,7 +380,7 @@ struct http_response *http_response_new(int status, const struct http_answer_hea
         return r;
 }
 
-void http_response_free(struct http_response *r)
+void http_prepared_free(struct http_prepared *r)
 {
         if (r == NULL)
                 return;
@@ -388,7 +388,7 @@ void http_response_free(struct http_response *r)
         free(r);
 }
 
-void http_answer_with(struct http_exchange *x, const struct http_response *r)
+void http_answer_prepared(struct http_exchange *x, const struct http_prepared *r)
 {
         x->answered = MHD_queue_response(x->connection, r->status, r->mhd) == MHD_YES;
 }
@@ -396,9 +396,9 @@ void http_answer_with(struct http_exchange *x, const struct http_response *r)
 void http_answer(struct http_exchange *x, int status, const struct http_answer_header *headers,
                  const void *body, size_t length)
 {
-        struct http_response *r = http_response_new(status, headers, body, length);
-        http_answer_with(x, r);
-        http_response_free(r);
+        struct http_prepared *r = http_prepare(status, headers, body, length);
+        http_answer_prepared(x, r);
+        http_prepared_free(r);
 }
 
 static void on_upgraded(void *arg, struct MHD_Connection *c, void *state, const char *extra,
@@ -408,7 +408,8 @@ static void on_upgraded(void *arg, struct MHD_Connection *c, void *state, const 
         const int on = 1;
         (void)arg;
         (void)c;
-        /* else the second of two small writes waits 40 ms for the peer's delayed ACK of the first */
+        /* else the second of two small writes waits 40 ms for the peer's delayed ACK of the first
+         */
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         x->upgraded(x->upgraded_arg, fd, extra, extra_length, h);
 }

@@ -46,11 +46,11 @@ void http_answer(struct http_exchange *x, int status, const struct http_answer_h
 
 /* An answer made once and sent many times. Body is copied. Exchanges under way keep their own hold
  * on it, so it may be freed at any time. */
-struct http_response;
-struct http_response *http_response_new(int status, const struct http_answer_header *headers,
-                                        const void *body, size_t length);
-void http_response_free(struct http_response *r);
-void http_answer_with(struct http_exchange *x, const struct http_response *r);
+struct http_prepared;
+struct http_prepared *http_prepare(int status, const struct http_answer_header *headers,
+                                   const void *body, size_t length);
+void http_prepared_free(struct http_prepared *r);
+void http_answer_prepared(struct http_exchange *x, const struct http_prepared *r);
 
 /* 101: done gets the socket, and bytes that came behind the request. The socket is the library's:
  * give it back with http_upgraded_close(handle). */

@@ -18,7 +18,7 @@
 struct fixture {
         uv_loop_t loop;
         struct http_server *server;
-        struct http_response *kept;
+        struct http_prepared *kept;
         struct sockaddr_in address;
         unsigned asked;
 };
@@ -29,7 +29,7 @@ static void handle(void *arg, struct http_exchange *x)
         size_t length;
         f->asked++;
         if (strcmp(http_target(x), "/kept") == 0) {
-                http_answer_with(x, f->kept);
+                http_answer_prepared(x, f->kept);
                 return;
         }
         const char *body = http_body(x, &length);
@@ -57,7 +57,7 @@ static int set_up(void **state)
                 .handler = handle, .arg = f, .max_body = 10, .timeout_s = 1, .connections = LIMIT};
         f->server = http_server_new(&f->loop, fd, &o);
         assert_non_null(f->server);
-        f->kept = http_response_new(202, NULL, "kept", 4);
+        f->kept = http_prepare(202, NULL, "kept", 4);
         (void)close(fd);
         *state = f;
         return 0;
@@ -69,7 +69,7 @@ static int tear_down(void **state)
         http_server_close(f->server);
         (void)uv_run(&f->loop, UV_RUN_DEFAULT);
         assert_int_equal(uv_loop_close(&f->loop), 0);
-        http_response_free(f->kept);
+        http_prepared_free(f->kept);
         free(f);
         return 0;
 }
@@ -119,8 +119,8 @@ static void one_answer_is_sent_many_times(void **state)
                 say(fd, "GET /kept HTTP/1.1\r\nHost: x\r\n\r\n");
                 expect(f, fd, "HTTP/1.1 202 ", "\r\n\r\nkept");
         }
-        http_response_free(f->kept);
-        f->kept = http_response_new(203, NULL, "newer", 5);
+        http_prepared_free(f->kept);
+        f->kept = http_prepare(203, NULL, "newer", 5);
         say(fd, "GET /kept HTTP/1.1\r\nHost: x\r\n\r\n");
         expect(f, fd, "HTTP/1.1 203 ", "\r\n\r\nnewer");
         (void)close(fd);

@@ -12,10 +12,10 @@
 #include "error.h"
 #include "mem.h"
 
-#define REFILL_MS       1000
-#define TIMEOUT_S       5
-#define BODY_MAX        65536
-#define HEADERS_MAX     8192
+#define REFILL_MS 1000
+#define TIMEOUT_S 5
+#define BODY_MAX 65536
+#define HEADERS_MAX 8192
 #define CREDENTIALS_MAX 4096
 
 static void set_text(char **field, const char *value)

@@ -21,7 +21,7 @@ struct shown_task;
 struct endpoint {
         const Ecs__ContainerFacts *container;
         struct shown_task *task;
-        struct http_response *answers[ANSWERS];
+        struct http_prepared *answers[ANSWERS];
 };
 
 /* One task as published. */
@@ -29,7 +29,7 @@ struct shown_task {
         struct shown_task *next;
         Ecs__TaskFacts *facts;
         struct endpoint *endpoints; /* one a container, in the same order */
-        struct http_response *answers[ANSWERS];
+        struct http_prepared *answers[ANSWERS];
 };
 
 struct credentials;

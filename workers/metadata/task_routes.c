@@ -46,14 +46,14 @@ static void not_found(struct request *r, const char *what, const char *detail)
         answer_error(r, v4 ? 404 : 500, text);
 }
 
-static struct http_response **kept(struct http_response **answers, enum api_version v)
+static struct http_prepared **kept(struct http_prepared **answers, enum api_version v)
 {
         return &answers[v == API_V4 ? ANSWER_V4 : ANSWER_V3];
 }
 
-static void keep(struct http_response **at, struct buf *b)
+static void keep(struct http_prepared **at, struct buf *b)
 {
-        *at = http_response_new(200, json_content, b->data, b->length);
+        *at = http_prepare(200, json_content, b->data, b->length);
         buf_clear(b);
 }
 
@@ -64,13 +64,13 @@ static void handle_container(struct request *r)
                 not_found(r, "container", "container ID from request: unable to get docker ID");
                 return;
         }
-        struct http_response **at = kept(e->answers, r->version);
+        struct http_prepared **at = kept(e->answers, r->version);
         if (*at == NULL) {
                 struct buf b = {0};
                 render_container(&b, e->container, r->version);
                 keep(at, &b);
         }
-        http_answer_with(r->exchange, *at);
+        http_answer_prepared(r->exchange, *at);
 }
 
 static void handle_task(struct request *r)
@@ -80,13 +80,13 @@ static void handle_task(struct request *r)
                 not_found(r, "task", "task arn from request: unable to get task Arn");
                 return;
         }
-        struct http_response **at = kept(e->task->answers, r->version);
+        struct http_prepared **at = kept(e->task->answers, r->version);
         if (*at == NULL) {
                 struct buf b = {0};
                 render_task(&b, r->metadata, e->task->facts, r->version);
                 keep(at, &b);
         }
-        http_answer_with(r->exchange, *at);
+        http_answer_prepared(r->exchange, *at);
 }
 
 /* ---- credentials ---- */

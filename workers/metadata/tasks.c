@@ -11,10 +11,10 @@
 
 /* ---- one task ---- */
 
-static void forget(struct http_response **answers)
+static void forget(struct http_prepared **answers)
 {
         for (size_t i = 0; i < ANSWERS; i++) {
-                http_response_free(answers[i]);
+                http_prepared_free(answers[i]);
                 answers[i] = NULL;
         }
 }

@@ -37,5 +37,12 @@ static inline void cleanup_file_fn(FILE **f)
                 (p) = NULL;                                                                        \
                 steal_tmp;                                                                         \
         })
+/* Hands a descriptor over, likewise. */
+static inline int steal_fd(int *fd)
+{
+        int taken = *fd;
+        *fd = -1;
+        return taken;
+}
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))

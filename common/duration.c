@@ -88,7 +88,7 @@ static int put_decimal(char *buf, size_t size, int64_t value, int64_t unit, cons
 const char *duration_format(int64_t ns, char buf[DURATION_TEXT])
 {
         if (ns == 0)
-                return strcpy(buf, "0s");
+                return memcpy(buf, "0s", sizeof "0s");
         size_t n = 0;
         if (ns < 0) {
                 buf[n++] = '-';

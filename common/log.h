@@ -74,7 +74,7 @@ const char *log_level_to_string(enum log_level level);
 /* Where finished lines go. line has no newline; it is "level=… msg=… k=v …" (logfmt without the
  * time, which the supervisor adds). Default: stderr. Borrowed for the call. */
 typedef void (*log_sink_fn)(void *arg, enum log_level level, const char *line, size_t length);
-void log_set_sink(log_sink_fn sink, void *arg);
+void log_set_sink(log_sink_fn fn, void *arg);
 
 /* ctx may be NULL; site NULL: no limit. Not from other threads than the loop's. */
 void log_write(struct log_site *site, enum log_level level, const struct log *ctx,

@@ -21,7 +21,7 @@
 
 static void to_hex(const unsigned char *hash, char hex[SIGV4_SIGNATURE])
 {
-        for (int i = 0; i < HASH; i++)
+        for (size_t i = 0; i < HASH; i++)
                 (void)snprintf(hex + i * 2, 3, "%02x", hash[i]);
 }
 

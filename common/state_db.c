@@ -81,8 +81,7 @@ static int take_lock(const char *path, int *ret_fd)
         struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
         if (fcntl(fd, F_OFD_SETLK, &lock) != 0)
                 return errno == EACCES || errno == EAGAIN ? -EBUSY : -errno;
-        *ret_fd = fd;
-        fd = -1;
+        *ret_fd = steal_fd(&fd);
         return 0;
 }
 

@@ -69,7 +69,7 @@ static void handle_log_level(void *context, struct ipc_request *r, const Ecs__En
                 log_set_level((enum log_level)m->log_level->level);
 }
 
-static void on_peer_closed(void *context, struct ipc_connection *c, const char *reason);
+static void on_peer_closed(void *arg, struct ipc_connection *c, const char *reason);
 
 static void handle_peer_connected(void *context, struct ipc_request *r, const Ecs__Envelope *m)
 {

@@ -18,8 +18,6 @@
 #define CLOUD_INIT_RESULT "/var/lib/cloud/data/result.json"
 #define OS_RELEASE "/etc/os-release"
 
-extern char **environ;
-
 /* ---- what depends on the host ---- */
 
 char *configuration_host_path(const char *path)

@@ -242,16 +242,14 @@ static int bind_path(const struct supervisor *s, const char *path, struct error 
         struct sockaddr_un a = {.sun_family = AF_UNIX};
         if (strlen(path) >= sizeof a.sun_path)
                 return error_set(err, -ENAMETOOLONG, "the path %s is too long for a socket", path);
-        (void)strcpy(a.sun_path, path);
+        memcpy(a.sun_path, path, strlen(path) + 1);
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         (void)unlink(path);
         if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || chmod(path, 0660) != 0 ||
             (s->root && chown(path, 0, s->operators_gid) != 0) || listen(fd, 32) != 0)
                 return error_set(err, -errno, "cannot open the control socket %s: %s", path,
                                  strerror(errno));
-        int r = fd;
-        fd = -1;
-        return r;
+        return steal_fd(&fd);
 }
 
 int control_open(struct supervisor *s, struct error *err)

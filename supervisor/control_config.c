@@ -27,7 +27,7 @@ static char *visible_value(const struct config_row *row, const char *value)
                 return mem_strdup("");
         char *text = config_show_value(row, value);
         if (strlen(text) > VALUE_MAX)
-                (void)strcpy(text + VALUE_MAX - 4, "...");
+                memcpy(text + VALUE_MAX - 4, "...", sizeof "...");
         return text;
 }
 

@@ -40,9 +40,7 @@ static int connect_to(const struct addrinfo *a, uint64_t until)
         }
         if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
                 return error != 0 ? -error : -errno;
-        int connected = fd;
-        fd = -1;
-        return connected;
+        return steal_fd(&fd);
 }
 
 static int ask(int fd, const char *host, uint64_t until)

@@ -34,9 +34,7 @@ static int listen_at(const struct sockaddr *a, socklen_t size)
              setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
             bind(fd, a, size) != 0 || listen(fd, 1024) != 0)
                 return -errno;
-        int r = fd;
-        fd = -1;
-        return r;
+        return steal_fd(&fd);
 }
 
 /* All addresses, of both families where the host has IPv6. */

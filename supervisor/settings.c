@@ -99,7 +99,7 @@ static void random_key(const char *prefix, char *id, char *secret)
                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+";
         unsigned char bytes[56];
         random_bytes(bytes, sizeof bytes);
-        (void)strcpy(id, prefix);
+        memcpy(id, prefix, 4);
         for (size_t i = 0; i < 16; i++)
                 id[4 + i] = letters[bytes[i] % 32];
         id[20] = '\0';

@@ -56,8 +56,7 @@ static int take_lock(struct supervisor *s, uint64_t until, char *holder, size_t 
         cleanup_free char *own = mem_printf("%d %s\n", (int)getpid(), s->run_dir);
         if (ftruncate(fd, 0) != 0 || pwrite(fd, own, strlen(own), 0) < 0)
                 return error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
-        s->lock_fd = fd;
-        fd = -1;
+        s->lock_fd = steal_fd(&fd);
         return 0;
 }
 

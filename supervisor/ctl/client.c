@@ -166,7 +166,7 @@ int client_ask(struct client *c, Ecs__Envelope *e, uint32_t deadline_ms, Ecs__En
                 return error_set(err, r, "no answer within %u s; 'ecsctl status' shows what the "
                                          "workers do",
                                  deadline_ms / 1000);
-        if (r < 0)
+        if (r != 0)
                 return error_set(err, r, "the connection broke: %s", strerror(-r));
         if ((*ret)->body_case != ECS__ENVELOPE__BODY_ERROR)
                 return 0;

@@ -38,9 +38,7 @@ static int connect_path(const char *path)
         cleanup_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
                 return -errno;
-        int r = fd;
-        fd = -1;
-        return r;
+        return steal_fd(&fd);
 }
 
 void handle_docker_socket(void *context, struct ipc_request *r, const Ecs__Envelope *m)

@@ -132,6 +132,7 @@ static void published_vectors_hold(void **state)
         if (d == NULL) {
                 print_message("%s is not there: skipped\n", VECTORS);
                 skip();
+                return;
         }
         for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
                 if (e->d_name[0] != '.') {

@@ -171,7 +171,7 @@ static void hours_are_rolled_in_local_time(void **state)
         tzset();
         open_log(&f, settings);
         for (int hours = 5; hours > 0; hours--) {
-                time_t then = time(NULL) - hours * 3600;
+                time_t then = time(NULL) - hours * 3600L;
                 struct tm tm;
                 make_file(&f, "", 10);
                 const struct timespec times[2] = {{then, 0}, {then, 0}};
@@ -218,7 +218,7 @@ static void a_storm_stays_within_the_size(void **state)
                 total += st.st_size;
         }
         assert_int_equal(g.gl_pathc, 5);
-        assert_true(total <= 5 * (10000 + 200));
+        assert_true(total <= 5L * (10000 + 200));
         globfree(&g);
         remove_all(&f);
 }

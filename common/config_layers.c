@@ -58,18 +58,23 @@ void config_parse_lines(char *text, void (*fn)(void *arg, const char *name, cons
         }
 }
 
-/* May a variable have this name? Unknown ECS_* names pass, to be warned about. */
-static bool is_variable(const char *name, unsigned barred)
+/* Is it a variable of ours, and may it come from here? An unknown ECS_* name is warned about. */
+static bool is_ours(const struct layer *l, const char *name, unsigned barred)
 {
         const struct config_row *row = config_row_find(name);
-        return row != NULL ? (row->flags & barred) == 0 : strncmp(name, "ECS_", 4) == 0;
+        if (row != NULL)
+                return (row->flags & barred) == 0;
+        if (strncmp(name, "ECS_", 4) == 0 && strcmp(name, "ECS_CONFIG_FILE") != 0 &&
+            config_warnings_have_room(l->warnings))
+                config_warn(l->warnings, config_names_unknown(name));
+        return false;
 }
 
 /* In a file the last of several lines counts, even an empty one. */
 static void take_line(void *arg, const char *name, const char *value)
 {
         const struct layer *l = arg;
-        if (is_variable(name, CONFIG_JSON_ONLY | CONFIG_FLAG_ONLY))
+        if (is_ours(l, name, CONFIG_JSON_ONLY | CONFIG_FLAG_ONLY))
                 config_set_from(l->raw, name, value, l->origin);
 }
 
@@ -79,7 +84,7 @@ static void take_pair(const struct layer *l, const char *pair, unsigned barred)
         if (eq == NULL || eq[1] == '\0')
                 return;
         cleanup_free char *name = mem_strndup(pair, (size_t)(eq - pair));
-        if (is_variable(name, barred))
+        if (is_ours(l, name, barred))
                 config_set_from(l->raw, name, eq + 1, l->origin);
 }
 
@@ -109,21 +114,25 @@ static void take_environment(const struct layer *l, char *const *environment)
         }
 }
 
-/* Text (owned) or NULL. What cannot be opened counts as absent; what cannot be read is -EIO. */
+/* Text (owned) or NULL. What cannot be opened counts as absent; what cannot be read is -EIO. Longer
+ * than FILE_MAX is cut. */
 static char *read_file(const char *path, int *ret_error)
 {
+        char part[8192];
+        size_t n;
+        struct buf text = {0};
         cleanup_file FILE *f = fopen(path, "re");
         *ret_error = 0;
         if (f == NULL)
                 return NULL;
-        cleanup_free char *text = mem_alloc(FILE_MAX + 1);
-        size_t n = fread(text, 1, FILE_MAX, f);
+        while (text.length < FILE_MAX && (n = fread(part, 1, sizeof part, f)) > 0)
+                buf_append(&text, part, n);
         if (ferror(f)) {
                 *ret_error = -EIO;
+                buf_clear(&text);
                 return NULL;
         }
-        text[n] = '\0';
-        return STEAL(text);
+        return buf_steal(&text);
 }
 
 static void take_file(const struct layer *l, const char *path)

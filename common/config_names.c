@@ -2,6 +2,7 @@
 #include "config_names.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -47,6 +48,13 @@ static const char *key_of(const struct config_row *row)
         return row->json_key;
 }
 
+/* Each edit changes the length by one at most. */
+static bool may_be_near(const char *a, const char *b)
+{
+        size_t m = strlen(a), n = strlen(b);
+        return (m > n ? m - n : n - m) <= NEAR_EDITS;
+}
+
 /* The nearest of the rows' names, or NULL when none is near. */
 static const char *nearest(const char *name, const char *(*name_of)(const struct config_row *))
 {
@@ -56,7 +64,7 @@ static const char *nearest(const char *name, const char *(*name_of)(const struct
         size_t limit = strlen(name) / 2 < NEAR_EDITS ? strlen(name) / 2 : NEAR_EDITS;
         for (size_t i = 0; i < config_row_count; i++) {
                 const char *other = name_of(&config_rows[i]);
-                size_t d = other != NULL ? distance(name, other) : FAR;
+                size_t d = other != NULL && may_be_near(name, other) ? distance(name, other) : FAR;
                 if (d < best) {
                         best = d;
                         found = other;

@@ -9,7 +9,6 @@
 #include "cleanup.h"
 #include "config_convert.h"
 #include "config_layers.h"
-#include "config_names.h"
 #include "config_table.h"
 #include "error.h"
 #include "mem.h"
@@ -36,20 +35,17 @@ void config_warn(struct config_warnings *w, char *text)
         w->texts[w->count++] = text;
 }
 
+bool config_warnings_have_room(const struct config_warnings *w)
+{
+        return w->count <= WARNINGS_MAX;
+}
+
 void config_warnings_clear(struct config_warnings *w)
 {
         for (size_t i = 0; i < w->count; i++)
                 free(w->texts[i]);
         free(w->texts);
         *w = (struct config_warnings){0};
-}
-
-static void check_unknown(void *arg, const char *name, const char *value)
-{
-        const struct load *l = arg;
-        (void)value;
-        if (config_row_find(name) == NULL && strcmp(name, "ECS_CONFIG_FILE") != 0)
-                config_warn(l->warnings, config_names_unknown(name));
 }
 
 static bool bounds_apply(const struct load *l, const struct config_row *row)
@@ -127,9 +123,11 @@ static int decide(struct load *l, const struct config_row *row, struct config *r
         const char *used = value != NULL ? value : row->fallback;
         cleanup_free char *refused = value != NULL ? refusal(row, value) : NULL;
         if (v.wrong != NULL)
-                config_warn(l->warnings,
-                            mem_printf("%s=%.*s %s; using %.*s", row->name, SHOWN, shown, v.wrong,
-                                       SHOWN, used == NULL ? "no value" : secret ? "none" : used));
+                config_warn(l->warnings, mem_printf("%s=%.*s %s; using %.*s", row->name, SHOWN,
+                                                    shown, v.wrong, SHOWN,
+                                                    used == NULL ? "no value"
+                                                    : secret     ? "none"
+                                                                 : used));
         if (refused != NULL)
                 config_warn(l->warnings,
                             mem_printf("%s=%.*s %s", row->name, SHOWN, shown, refused));
@@ -145,7 +143,6 @@ int config_load(const struct config_sources *s, struct config *ret, struct confi
 {
         struct load l = {.raw = config_new(), .warnings = w};
         int r = config_layers_read(s, l.raw, w, err);
-        config_each(l.raw, check_unknown, &l);
         for (size_t i = 0; r == 0 && i < config_row_count; i++)
                 r = decide(&l, &config_rows[i], ret, err);
         config_free(l.raw);

@@ -3,6 +3,7 @@
  * empty value is no value. JSON file: ECS_AGENT_CONFIG_FILE_PATH. Source: host.md 1.1 and 1.2. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config.h"
@@ -18,6 +19,7 @@ struct config_warnings {
 void config_warnings_clear(struct config_warnings *w);
 /* Takes text. Beyond a limit texts are dropped, and one says so. */
 void config_warn(struct config_warnings *w, char *text);
+bool config_warnings_have_room(const struct config_warnings *w);
 
 struct config_sources {
         const char *const *flags; /* "NAME=value" of the command line, NULL-terminated, or NULL */

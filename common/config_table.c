@@ -59,7 +59,7 @@ const struct config_row config_rows[] = {
          .help = "Address family of this host in place of detection."},
 
         {"DOCKER_HOST", CONFIG_TEXT, .section = "Docker and what is offered to ECS",
-         .recipients = FOR_SUPERVISOR | FOR_ENGINE, .fallback = "unix:///var/run/docker.sock",
+         .recipients = FOR_SUPERVISOR | FOR_BACKEND | FOR_ENGINE, .fallback = "unix:///var/run/docker.sock",
          .json_key = "DockerEndpoint",
          .help = "Docker's socket, as unix:///path."},
         {"ECS_ENGINE_AUTH_TYPE", CONFIG_WORD, .recipients = FOR_ENGINE, .flags = CONFIG_EXACT,
@@ -117,7 +117,6 @@ const struct config_row config_rows[] = {
          .help = "How long the look-up of an image manifest may take."},
         {"ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE,
          .fallback = "60000", .min = 60000, .json_key = "ImagePullInactivityTimeout",
-         .absent = "the limit on idle pulls",
          .help = "An image pull without progress for this long fails."},
         {"ECS_IMAGE_PULL_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE, .fallback = "7200000",
          .json_key = "ImagePullTimeout",

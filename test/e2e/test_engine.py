@@ -42,10 +42,9 @@ def test_running_only_once_all_are(agent, tasks):
                    {"name": "last", "command": ["sleep", "600"],
                     "dependsOn": [{"containerName": "first", "condition": "SUCCESS"}]})
     (arn,) = tasks.run("chain")
-    wait_for("the first container runs", lambda: tasks.container_ids(arn))
-    for _ in range(3):
-        if len(tasks.container_ids(arn)) == 1:
-            assert tasks.describe(arn)[0]["lastStatus"] == "PENDING"
+    while tasks.describe(arn)[0]["lastStatus"] == "PENDING":
+        pass
+    assert len(tasks.container_ids(arn)) == 2
     tasks.wait("RUNNING", arn)
     times = [json.loads(agent.host.docker("inspect", i))[0] for i in tasks.container_ids(arn)]
     first, last = sorted(times, key=lambda i: i["Created"])

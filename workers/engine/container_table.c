@@ -17,6 +17,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = {true, S_STOPPED},
                 [EV_VANISHED] = IGNORED,               /* nothing was made yet */
                 [EV_STOP_WANTED] = {true, S_STOPPED},
+                [EV_HOPELESS] = {true, S_STOPPED},
         },
         [S_MANIFEST_PULLED] = {
                 [EV_PULLED] = {true, S_PULLED},
@@ -28,6 +29,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = {true, S_STOPPED},
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = {true, S_STOPPED},
+                [EV_HOPELESS] = {true, S_STOPPED},
         },
         [S_PULLED] = {
                 [EV_PULLED] = IGNORED,
@@ -39,6 +41,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = {true, S_STOPPED},
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = {true, S_STOPPED},
+                [EV_HOPELESS] = {true, S_STOPPED},
         },
         [S_CREATED] = {
                 [EV_PULLED] = IGNORED,
@@ -50,6 +53,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = {true, S_STOPPED},
                 [EV_VANISHED] = {true, S_STOPPED},     /* E10 */
                 [EV_STOP_WANTED] = {true, S_STOPPED},
+                [EV_HOPELESS] = {true, S_STOPPED},
         },
         [S_RUNNING] = {
                 [EV_PULLED] = IGNORED,
@@ -61,6 +65,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = {true, S_STOPPED},
                 [EV_VANISHED] = {true, S_STOPPED},     /* E10 */
                 [EV_STOP_WANTED] = IGNORED,            /* Docker must be asked */
+                [EV_HOPELESS] = IGNORED,
         },
         [S_STOPPED] = {
                 [EV_PULLED] = IGNORED,
@@ -72,6 +77,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_EXITED] = IGNORED,
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = IGNORED,
+                [EV_HOPELESS] = IGNORED,
         },
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "adopt_json.h"
 #include "cleanup.h"
 #include "error.h"
 #include "mem.h"
@@ -82,9 +83,12 @@ static void put_labels(json_t *labels, const struct container *c, const struct c
                     {"task-definition-version", t->version},
                     {"cluster", x->cluster}};
         for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
-                cleanup_free char *name = mem_printf("com.amazonaws.ecs.%s", ours[i].name);
+                cleanup_free char *name = mem_printf(LABEL_ECS "%s", ours[i].name);
                 (void)json_object_set_new(labels, name, json_string(ours[i].value));
         }
+        (void)json_object_set_new(labels, LABEL_AGENT, json_string(x->agent_id));
+        (void)json_object_set_new(labels, LABEL_ESSENTIAL,
+                                  json_string(c->spec->essential ? "true" : "false"));
 }
 
 /* ---- ports ---- */

@@ -12,6 +12,7 @@ struct error;
 struct create_context {
         const struct config *config;
         const char *cluster, *region;
+        const char *agent_id;  /* labels the container as ours */
 };
 
 /* Returns the body owned, or NULL with err: HostConfigError, DockerClientConfigError. Host ports

@@ -12,11 +12,12 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "json_lines.h"
 #include "mem.h"
 #include "random.h"
 
+#define OLDEST_API  24
 #define NEWEST_API  44  /* 1.44, the newest whose answers this program was written for */
-#define LINE_MAX_   (1u << 20)
 
 struct docker {
         uv_loop_t *loop;
@@ -25,10 +26,10 @@ struct docker {
         const struct log *log;
         char *socket;
         char *version, *api, *min_api, *prefix;
-        bool up, closing;
+        bool up, told_down, closing;
         struct backoff backoff;
         uv_timer_t retry;
-        struct buf line;
+        struct json_lines lines;
         int64_t last_event_s;
 };
 
@@ -36,8 +37,11 @@ struct call {
         struct docker *docker;
         docker_done_fn done;
         void *arg;
-        struct buf line;      /* of a progress stream */
+        struct json_lines lines;  /* of a progress stream */
         char *stream_error;
+        struct http_request *request;
+        uv_timer_t *silence;  /* a progress stream's limit for the next line, else NULL */
+        uint32_t silence_ms;  /* the limit once the stream has begun */
 };
 
 static void start(struct docker *d);
@@ -49,42 +53,46 @@ static void on_retry(uv_timer_t *t)
 
 static void go_down(struct docker *d, const char *reason)
 {
-        bool was_up = d->up;
         if (d->closing)
                 return;
         d->up = false;
-        if (was_up || d->version == NULL)
+        if (!d->told_down)
                 d->cb.down(d->cb.arg, reason);
+        d->told_down = true;
         (void)uv_timer_start(&d->retry, on_retry,
                              clock_wait_ms(backoff_next(&d->backoff, random_unit())), 0);
 }
 
 /* ---- events ---- */
 
-static void take_line(struct docker *d)
+static void take_event(void *arg, const json_t *event)
 {
-        cleanup_json json_t *e = json_loadb(d->line.data, d->line.length, 0, NULL);
-        const json_t *when = json_object_get(e, "time");
+        struct docker *d = arg;
+        const json_t *when = json_object_get(event, "time");
         if (json_is_integer(when))
                 d->last_event_s = json_integer_value(when);
-        if (json_is_object(e))
-                d->cb.event(d->cb.arg, e);
+        d->cb.event(d->cb.arg, event);
 }
 
 static bool on_events(void *arg, const char *data, size_t length)
 {
         struct docker *d = arg;
-        for (size_t i = 0; i < length; i++) {
-                if (data[i] != '\n') {
-                        buf_append(&d->line, &data[i], 1);
-                        if (d->line.length > LINE_MAX_)
-                                return false;
-                        continue;
-                }
-                if (d->line.length > 0)
-                        take_line(d);
-                d->line.length = 0;
-        }
+        return json_lines_feed(&d->lines, data, length, take_event, d);
+}
+
+bool docker_read_event(const json_t *event, const char **ret_action, const char **ret_id)
+{
+        const json_t *actor = json_object_get(event, "Actor");
+        const char *action = json_string_value(json_object_get(event, "Action"));
+        const char *id = json_string_value(json_object_get(actor, "ID"));
+        if (action == NULL)
+                action = json_string_value(json_object_get(event, "status"));
+        if (id == NULL)
+                id = json_string_value(json_object_get(event, "id"));
+        if (action == NULL || *action == '\0' || id == NULL || *id == '\0')
+                return false;
+        *ret_action = action;
+        *ret_id = id;
         return true;
 }
 
@@ -93,7 +101,7 @@ static void on_events_end(void *arg, int error, const char *text,
 {
         struct docker *d = arg;
         (void)response;
-        d->line.length = 0;
+        json_lines_clear(&d->lines);
         if (error == -ECANCELED && d->closing)
                 return;
         go_down(d, error != 0 ? text : "its event stream ended");
@@ -126,20 +134,30 @@ static void set_text(char **field, const char *value)
         *field = mem_strdup(value != NULL ? value : "");
 }
 
+/* The 24 of "1.24"; -1 when it is not of that form. */
+static int minor_of(const char *version)
+{
+        int minor;
+        return version != NULL && sscanf(version, "1.%d", &minor) == 1 ? minor : -1;
+}
+
 static void on_version(void *arg, int error, const char *text, const struct http_response *r)
 {
         struct docker *d = arg;
-        int minor = 0;
         if (d->closing)
                 return;
         if (error != 0 || r->status != 200) {
                 go_down(d, error != 0 ? text : "it refuses to tell its version");
                 return;
         }
-        cleanup_json json_t *j = json_loads(r->body, 0, NULL);
+        cleanup_json json_t *j = json_loadb(r->body, r->body_length, 0, NULL);
         const char *api = json_string_value(json_object_get(j, "ApiVersion"));
-        if (api == NULL || sscanf(api, "1.%d", &minor) != 1 || minor < 24) {
-                go_down(d, "it speaks no API version from 1.24 on");
+        int minor = minor_of(api);
+        if (minor < OLDEST_API ||
+            minor_of(json_string_value(json_object_get(j, "MinAPIVersion"))) > NEWEST_API) {
+                go_down(d, minor < OLDEST_API
+                                   ? "it speaks no API version from 1.24 on: a newer Docker is needed"
+                                   : "it no longer speaks API version 1.44: a newer agent is needed");
                 return;
         }
         set_text(&d->api, api);
@@ -148,6 +166,7 @@ static void on_version(void *arg, int error, const char *text, const struct http
         free(d->prefix);
         d->prefix = mem_printf("/v1.%d", minor < NEWEST_API ? minor : NEWEST_API);
         d->up = true;
+        d->told_down = false;
         backoff_reset(&d->backoff);
         open_events(d);
         d->cb.up(d->cb.arg);
@@ -167,6 +186,11 @@ static void start(struct docker *d)
 
 /* ---- calls ---- */
 
+static void on_silence_closed(uv_handle_t *h)
+{
+        free(h);
+}
+
 static void finish_call(struct call *c, int error, const char *text, int status, json_t *body)
 {
         const char *message = json_string_value(json_object_get(body, "message"));
@@ -174,8 +198,10 @@ static void finish_call(struct call *c, int error, const char *text, int status,
                                   .status = status,
                                   .body = body,
                                   .text = message != NULL ? message : text};
+        if (c->silence != NULL)
+                uv_close((uv_handle_t *)c->silence, on_silence_closed);
         c->done(c->arg, &a);
-        buf_clear(&c->line);
+        json_lines_clear(&c->lines);
         free(c->stream_error);
         free(c);
 }
@@ -186,12 +212,16 @@ static void on_answer(void *arg, int error, const char *text, const struct http_
         cleanup_json json_t *body =
                 r->body_length > 0 ? json_loadb(r->body, r->body_length, JSON_DECODE_ANY, NULL)
                                    : NULL;
-        if (error == 0 && c->stream_error != NULL) {
+        if (c->stream_error != NULL && (error == 0 || error == -ECANCELED)) {
                 finish_call(c, -EIO, c->stream_error, 0, NULL);
                 return;
         }
         if (error == 0 && r->status >= 400 && body == NULL)
                 text = "Docker gave no reason";
+        if (error == 0 && r->status < 300 && r->body_length > 0 && body == NULL) {
+                finish_call(c, -EPROTO, "Docker's answer is no JSON", 0, NULL);
+                return;
+        }
         finish_call(c, error, text, r->status, body);
 }
 
@@ -211,7 +241,7 @@ static void run(struct docker *d, const char *method, const char *path, const ch
                                  .on_chunk = on_chunk,
                                  .done = on_answer,
                                  .arg = c};
-        (void)http_start(d->http, &o);
+        c->request = http_start(d->http, &o);
 }
 
 static struct call *new_call(struct docker *d, docker_done_fn done, void *arg)
@@ -229,52 +259,64 @@ void docker_call(struct docker *d, const char *method, const char *path, const j
         run(d, method, path, text, json_headers, timeout_ms, NULL, new_call(d, done, arg));
 }
 
+/* The stream has said nothing for too long: this try is over. */
+static void on_silence(uv_timer_t *t)
+{
+        struct call *c = t->data;
+        if (c->stream_error == NULL)
+                c->stream_error = mem_strdup("inactivity time exceeded timeout while pulling image");
+        http_cancel(c->request);
+}
+
+static void take_progress(void *arg, const json_t *line)
+{
+        struct call *c = arg;
+        const char *e = json_string_value(json_object_get(line, "error"));
+        if (e != NULL && c->stream_error == NULL)
+                c->stream_error = mem_strdup(e);
+}
+
 static bool on_progress(void *arg, const char *data, size_t length)
 {
         struct call *c = arg;
-        for (size_t i = 0; i < length; i++) {
-                if (data[i] != '\n') {
-                        buf_append(&c->line, &data[i], 1);
-                        if (c->line.length > LINE_MAX_)
-                                return false;
-                        continue;
-                }
-                cleanup_json json_t *j = json_loadb(c->line.data, c->line.length, 0, NULL);
-                const char *e = json_string_value(json_object_get(j, "error"));
-                if (e != NULL && c->stream_error == NULL)
-                        c->stream_error = mem_strdup(e);
-                c->line.length = 0;
-        }
-        return true;
+        (void)uv_timer_start(c->silence, on_silence, c->silence_ms, 0);
+        bool good = json_lines_feed(&c->lines, data, length, take_progress, c);
+        if (!good && c->stream_error == NULL)
+                c->stream_error = mem_strdup("a line of Docker's answer is too long");
+        return good;
 }
 
-/* name and tag-or-digest of a reference; ":latest" when it has neither. */
-static void split_image(const char *image, char **ret_name, char **ret_tag)
+void docker_split_image(const char *image, char **ret_name, char **ret_tag)
 {
         const char *at = strchr(image, '@');
-        const char *slash = strrchr(image, '/');
-        const char *colon = strrchr(slash != NULL ? slash : image, ':');
-        const char *cut = at != NULL ? at : colon;
-        if (at != NULL && colon != NULL && colon < at)
-                *ret_name = mem_strndup(image, (size_t)(colon - image));
-        else
-                *ret_name = cut != NULL ? mem_strndup(image, (size_t)(cut - image))
-                                        : mem_strdup(image);
-        *ret_tag = mem_strdup(cut != NULL ? cut + 1 : "latest");
+        cleanup_free char *before = mem_strndup(image, at != NULL ? (size_t)(at - image)
+                                                                  : strlen(image));
+        char *slash = strrchr(before, '/');
+        char *colon = strchr(slash != NULL ? slash : before, ':');
+        *ret_tag = mem_strdup(at != NULL ? at + 1 : colon != NULL ? colon + 1 : "latest");
+        if (colon != NULL)
+                *colon = '\0';
+        *ret_name = mem_strdup(before);
 }
 
-void docker_pull(struct docker *d, const char *image, uint32_t timeout_ms, docker_done_fn done,
-                 void *arg)
+void docker_pull(struct docker *d, const char *image, const struct docker_pull_limits *limits,
+                 docker_done_fn done, void *arg)
 {
         static const char *const headers[] = {"X-Registry-Auth: e30=", NULL};
         char *name, *tag;
-        split_image(image, &name, &tag);
+        docker_split_image(image, &name, &tag);
         cleanup_free char *n = docker_escape(name);
         cleanup_free char *t = docker_escape(tag);
         cleanup_free char *path = mem_printf("/images/create?fromImage=%s&tag=%s", n, t);
         free(name);
         free(tag);
-        run(d, "POST", path, NULL, headers, timeout_ms, on_progress, new_call(d, done, arg));
+        struct call *c = new_call(d, done, arg);
+        c->silence_ms = (uint32_t)clock_wait_ms(limits->silence_ms);
+        c->silence = mem_zalloc(sizeof *c->silence);
+        (void)uv_timer_init(d->loop, c->silence);
+        c->silence->data = c;
+        (void)uv_timer_start(c->silence, on_silence, clock_wait_ms(limits->first_line_ms), 0);
+        run(d, "POST", path, NULL, headers, limits->whole_ms, on_progress, c);
 }
 
 char *docker_escape(const char *text)
@@ -313,7 +355,7 @@ struct docker *docker_new(uv_loop_t *loop, const char *host, const struct docker
 static void on_closed(uv_handle_t *h)
 {
         struct docker *d = h->data;
-        buf_clear(&d->line);
+        json_lines_clear(&d->lines);
         free(d->socket);
         free(d->version);
         free(d->api);

@@ -28,6 +28,9 @@ struct docker_callbacks {
         void (*event)(void *arg, const json_t *event);
         void *arg;
 };
+/* What happened and to which container, in the form of any API version; borrowed. False when the
+ * object does not say. */
+bool docker_read_event(const json_t *event, const char **ret_action, const char **ret_id);
 struct docker *docker_new(uv_loop_t *loop, const char *host, const struct docker_callbacks *cb,
                           const struct log *log);
 void docker_close(struct docker *d);
@@ -39,8 +42,16 @@ const char *docker_min_api_version(const struct docker *d);
 /* path without the version, "/containers/…"; body may be NULL, is copied. done exactly once. */
 void docker_call(struct docker *d, const char *method, const char *path, const json_t *body,
                  uint32_t timeout_ms, docker_done_fn done, void *arg);
-/* Pulls; done's text is the error of the progress stream, if any. */
-void docker_pull(struct docker *d, const char *image, uint32_t timeout_ms, docker_done_fn done,
-                 void *arg);
+/* Pulls; done's text is the error of the progress stream, if any: error is -EIO then. */
+struct docker_pull_limits {
+        uint32_t whole_ms;
+        uint32_t first_line_ms;  /* until the stream's first bytes */
+        uint32_t silence_ms;     /* between later ones */
+};
+void docker_pull(struct docker *d, const char *image, const struct docker_pull_limits *limits,
+                 docker_done_fn done, void *arg);
+/* name and tag-or-digest of an image reference; the tag is "latest" when it has neither. Both
+ * returned owned. Source: engine.md 5.2. */
+void docker_split_image(const char *image, char **ret_name, char **ret_tag);
 /* Percent-encodes a path segment. Returns owned. */
 char *docker_escape(const char *text);

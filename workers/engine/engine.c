@@ -1,5 +1,6 @@
-/* engine: start, commit, progress. A task changes in memory, is settled, stored with the events it
- * causes in one transaction, announced, and only then acted on. */
+/* engine: start, commit, progress. A task changes in memory and is settled; at the end of the loop
+ * turn all that changed is stored, with the events it causes, in one transaction, announced, and
+ * only then acted on: twenty containers that start together cost one fsync, not twenty. */
 #include "engine.h"
 
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include "mem.h"
 #include "published.h"
 #include "task_db.h"
-
-#define STORE_RETRY_MS 1000
 
 struct task *engine_find_task(struct engine *e, const char *arn)
 {
@@ -37,11 +36,6 @@ void engine_add_task(struct engine *e, struct task *t)
 int engine_store(struct engine *e, struct task *t, bool is_new)
 {
         int64_t number;
-        cleanup_free char *waiting = task_waiting_for(t, e->metadata_peers > 0);
-        if (strcmp(waiting, t->facts->waiting_for) != 0) {
-                text_set(&t->facts->waiting_for, waiting);
-                t->dirty = true;
-        }
         Ecs__StateChange *change = task_report(t);
         if (!t->dirty && change == NULL)
                 return 0;
@@ -77,18 +71,59 @@ void engine_announce(struct engine *e)
 
 void engine_commit(struct engine *e, struct task *t)
 {
-        enum status before = t->known;
         task_settle(t, clock_wall_ms());
-        if (engine_store(e, t, false) != 0) {
-                /* a crash-only program: the state on disk is the truth, so start from it again */
-                worker_exit(e->worker, 1);
-                return;
-        }
-        engine_announce(e);
-        if (t->known != before)
-                log_info(&t->log, "task changed", LOG_STR("from", status_name(before)),
+        t->touched = e->touched = true;
+}
+
+static int store_touched(struct engine *e)
+{
+        int r = state_db_begin(e->db);
+        for (struct task *t = e->tasks; r == 0 && t != NULL; t = t->next)
+                if (t->touched)
+                        r = engine_store(e, t, false);
+        if (r == 0)
+                r = state_db_commit(e->db);
+        else
+                state_db_rollback(e->db);
+        return r;
+}
+
+static void take_further(struct engine *e, struct task *t)
+{
+        t->touched = false;
+        if (t->known != t->logged)
+                log_info(&t->log, "task changed", LOG_STR("from", status_name(t->logged)),
                          LOG_STR("to", status_name(t->known)));
+        t->logged = t->known;
         engine_progress(e, t);
+}
+
+/* Ends a loop turn: one transaction for all that changed in it, then the next steps. Those may
+ * end at once and change something again. */
+static void flush(struct engine *e)
+{
+        while (e->touched) {
+                e->touched = false;
+                if (store_touched(e) != 0) {
+                        /* a crash-only program: the disk is the truth, so start from it again */
+                        worker_exit(e->worker, 1);
+                        return;
+                }
+                engine_announce(e);
+                for (struct task *t = e->tasks; t != NULL; t = t->next)
+                        if (t->touched)
+                                take_further(e, t);
+        }
+}
+
+static void on_before_poll(uv_prepare_t *h)
+{
+        flush(h->data);
+}
+
+static void on_after_poll(uv_check_t *h)
+{
+        flush(h->data);
 }
 
 /* ---- progress ---- */
@@ -97,6 +132,13 @@ static void on_wake(uv_timer_t *timer)
 {
         struct engine *e = timer->data;
         uint64_t now = clock_now_ms(), soonest = sweep(e);
+        if (e->adopt_at_ms != 0 && e->adopt_at_ms <= now && docker_is_up(e->docker)) {
+                e->adopt_at_ms = 0;
+                if (!e->adopted && !e->adopting)
+                        adopt(e);
+        } else if (e->adopt_at_ms > now) {
+                soonest = e->adopt_at_ms - now;
+        }
         for (struct task *t = e->tasks, *next; t != NULL; t = next) {
                 next = t->next;
                 for (size_t i = 0; i < t->container_count; i++) {
@@ -125,7 +167,7 @@ void engine_wake(struct engine *e)
 void engine_progress(struct engine *e, struct task *t)
 {
         bool waits = t->stopped_ms != 0;
-        if (e->stopping || !docker_is_up(e->docker))
+        if (e->stopping || !e->adopted || !docker_is_up(e->docker))
                 return;
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
@@ -155,7 +197,10 @@ static void on_docker_up(void *arg)
                  LOG_STR("api", docker_api_version(e->docker)));
         worker_state(e->worker, false, "");
         engine_answer_inventories(e);
-        reconcile(e);
+        if (e->adopted)
+                reconcile(e);
+        else if (!e->adopting)
+                adopt(e);
 }
 
 static void on_docker_down(void *arg, const char *reason)
@@ -212,8 +257,11 @@ static int open_db(struct engine *e, struct error *err)
 {
         cleanup_free char *dir = mem_printf("%s/engine", worker_data_dir(e->worker));
         int r = task_db_open(dir, e->log, &e->db, err);
+        if (r >= 0)
+                r = adopt_load_id(dir, &e->agent_id, err);
         if (r < 0)
                 return r;
+        e->adopted = task_db_is_adopted(e->db);
         r = task_db_load(e->db, e->log, take_task, e);
         return r < 0 ? error_set(err, r, "engine.db holds what cannot be read: %s", strerror(-r))
                      : 0;
@@ -227,12 +275,18 @@ int engine_start(struct worker *w, void **ret_state, struct error *err)
         e->config = worker_config(w);
         int r = open_db(e, err);
         if (r < 0) {
+                state_db_close(e->db);
+                free(e->agent_id);
                 free(e);
                 return r;
         }
         port_range_init(&e->ports, config_find(e->config, "ECS_DYNAMIC_HOST_PORT_RANGE"));
         (void)uv_timer_init(worker_loop(w), &e->wake);
-        e->wake.data = e;
+        (void)uv_prepare_init(worker_loop(w), &e->before_poll);
+        (void)uv_check_init(worker_loop(w), &e->after_poll);
+        e->wake.data = e->before_poll.data = e->after_poll.data = e;
+        (void)uv_prepare_start(&e->before_poll, on_before_poll);
+        (void)uv_check_start(&e->after_poll, on_after_poll);
         const struct docker_callbacks cb = {on_docker_up, on_docker_down, on_docker_event, e};
         e->docker = docker_new(worker_loop(w),
                                config_text(e->config, "DOCKER_HOST", "unix:///var/run/docker.sock"),
@@ -256,8 +310,11 @@ void engine_destroy(void *state)
         e->stopping = true;
         docker_close(e->docker);
         uv_close((uv_handle_t *)&e->wake, NULL);
+        uv_close((uv_handle_t *)&e->before_poll, NULL);
+        uv_close((uv_handle_t *)&e->after_poll, NULL);
         for (size_t i = 0; i < e->inventory_count; i++)
                 ipc_reply(e->inventories[i], NULL);
+        engine_drop_held(e);
         while (e->tasks != NULL) {
                 struct task *t = e->tasks;
                 e->tasks = t->next;
@@ -265,5 +322,6 @@ void engine_destroy(void *state)
         }
         state_db_close(e->db);
         uv_run(worker_loop(e->worker), UV_RUN_NOWAIT);
+        free(e->agent_id);
         free(e);
 }

@@ -1,6 +1,6 @@
 /* engine: the worker's state, and what its files offer each other. It runs the tasks the backend
- * hands it on Docker. Persist first, act after: engine_commit stores what changed, with the events
- * it causes, and only then are steps taken. */
+ * hands it on Docker. Persist first, act after: what changed is stored, with the events it causes,
+ * and only then are steps taken. */
 #pragma once
 
 #include "docker.h"
@@ -20,7 +20,15 @@ struct engine {
         unsigned metadata_peers;           /* connected metadata workers */
         struct ipc_request *inventories[8];/* asked before Docker answered */
         size_t inventory_count;
+        char *agent_id;                    /* labels our containers */
+        bool adopted;                      /* labelled containers are known; until then … */
+        bool adopting;
+        uint64_t adopt_at_ms;              /* … they are looked for again at this time; 0 = not */
+        struct held_request *held;         /* … and the backend's requests wait, in order */
         uv_timer_t wake;                   /* retries and clean-ups */
+        uv_prepare_t before_poll;          /* both end a loop turn: what changed is stored */
+        uv_check_t after_poll;
+        bool touched;                      /* some task is */
         bool sweeping, stopping;
 };
 
@@ -35,9 +43,10 @@ void engine_peer_down(void *state, struct ipc_connection *c, unsigned peer);
 struct task *engine_find_task(struct engine *e, const char *arn);
 /* Adds to the end. */
 void engine_add_task(struct engine *e, struct task *t);
-/* Settles, stores and reports one task that changed; then takes its next steps. */
+/* Settles a task that changed. By the end of the loop turn it is stored and reported, together with
+ * all others that changed; then its next steps are taken. */
 void engine_commit(struct engine *e, struct task *t);
-/* As engine_commit without taking steps; for several tasks in one transaction. */
+/* Stores and reports at once, within the caller's transaction, without taking steps. */
 int engine_store(struct engine *e, struct task *t, bool is_new);
 /* Tells readers what has been stored; after the transaction. */
 void engine_announce(struct engine *e);
@@ -46,6 +55,17 @@ void engine_progress(struct engine *e, struct task *t);
 /* Looks for due retries and clean-ups from the loop, soon. */
 void engine_wake(struct engine *e);
 void engine_answer_inventories(struct engine *e);
+
+/* Answers what waited for the adoption. engine_ipc.c. */
+void engine_serve_held(struct engine *e);
+void engine_drop_held(struct engine *e);
+
+/* adopt.c: containers of ours that the database does not know. */
+
+/* Reads dir/agent-id, makes it the first time. *ret_id owned. */
+int adopt_load_id(const char *dir, char **ret_id, struct error *err);
+/* Lists and takes in; then reconciles. Again and again until it has worked once. */
+void adopt(struct engine *e);
 
 /* steps.c: the Docker operations of a container. */
 void step_start(struct engine *e, struct container *c, enum step step);

@@ -10,6 +10,8 @@
 #include "mem.h"
 #include "published.h"
 
+#define HELD_MAX 64
+
 /* A deep copy by way of its packed form. */
 static Ecs__TaskSpec *copy_spec(const Ecs__TaskSpec *s)
 {
@@ -24,16 +26,7 @@ static Ecs__TaskSpec *copy_spec(const Ecs__TaskSpec *s)
 static struct task *new_task(struct engine *e, const Ecs__TaskSpec *s)
 {
         struct task *t = task_new(copy_spec(s), clock_wall_ms(), e->log);
-        cleanup_free char *reason = *s->invalid_reason != '\0' ? mem_strdup(s->invalid_reason)
-                                                               : task_check_dependencies(t);
-        if (reason != NULL || s->desired_status == ECS__DESIRED_STATUS__DESIRED_STOPPED ||
-            t->container_count == 0) {
-                task_want_stopped(t, reason);
-                task_settle(t, clock_wall_ms());
-                for (size_t i = 0; i < t->container_count; i++)
-                        (void)container_apply(&t->containers[i], EV_STOP_WANTED, NULL);
-                task_settle(t, clock_wall_ms());
-        }
+        task_admit(t, clock_wall_ms());
         log_info(&t->log, "task accepted", LOG_STR("family", s->family),
                  LOG_STR("version", s->version));
         return t;
@@ -60,8 +53,7 @@ static int accept_one(struct engine *e, const Ecs__TaskSpec *s, struct task **re
         return engine_store(e, t, false);
 }
 
-static int accept_tasks(struct engine *e, const Ecs__RunTasks *m, struct task **added,
-                      size_t *ret_count)
+static int accept_tasks(struct engine *e, const Ecs__RunTasks *m)
 {
         /* stops free resources before starts need them */
         static const bool passes[] = {true, false};
@@ -75,25 +67,19 @@ static int accept_tasks(struct engine *e, const Ecs__RunTasks *m, struct task **
                         int r = accept_one(e, s, &t);
                         if (r != 0)
                                 return r;
-                        if (t != NULL) {
+                        if (t != NULL)
                                 engine_add_task(e, t);
-                                added[(*ret_count)++] = t;
-                        }
                 }
         return 0;
 }
 
-static void handle_run_tasks(void *context, struct ipc_request *r, const Ecs__Envelope *m)
+static void run_tasks(struct engine *e, struct ipc_request *r, const Ecs__RunTasks *m)
 {
-        struct engine *e = context;
-        struct task **added = mem_zalloc((m->run_tasks->n_tasks + 1) * sizeof *added);
-        size_t count = 0;
         int error = state_db_begin(e->db);
         if (error == 0)
-                error = accept_tasks(e, m->run_tasks, added, &count);
+                error = accept_tasks(e, m);
         if (error == 0)
                 error = state_db_commit(e->db);
-        free(added);
         if (error != 0) {
                 /* memory and disk differ now: start again from the disk */
                 state_db_rollback(e->db);
@@ -105,11 +91,79 @@ static void handle_run_tasks(void *context, struct ipc_request *r, const Ecs__En
         Ecs__Envelope answer = IPC_ENVELOPE(RUN_TASKS_REPLY, run_tasks_reply, &reply);
         ipc_reply(r, &answer);
         engine_announce(e);
-        for (size_t i = 0; i < m->run_tasks->n_tasks; i++) {
-                struct task *t = engine_find_task(e, m->run_tasks->tasks[i]->arn);
+        for (size_t i = 0; i < m->n_tasks; i++) {
+                struct task *t = engine_find_task(e, m->tasks[i]->arn);
                 if (t != NULL)
                         engine_progress(e, t);
         }
+}
+
+/* A RunTasks that came before the labelled containers were known. */
+struct held_request {
+        struct held_request *next;
+        struct ipc_request *request;
+        Ecs__RunTasks *message;
+};
+
+static void hold(struct engine *e, struct ipc_request *r, const Ecs__RunTasks *m)
+{
+        struct held_request **at = &e->held;
+        size_t count = 0;
+        for (; *at != NULL; at = &(*at)->next)
+                count++;
+        if (count >= HELD_MAX) {
+                ipc_reply_error(r, -EBUSY, "Docker has not answered since the state was lost");
+                return;
+        }
+        size_t size = ecs__run_tasks__get_packed_size(m);
+        uint8_t *packed = mem_alloc(size + 1);
+        ecs__run_tasks__pack(m, packed);
+        struct held_request *h = mem_zalloc(sizeof *h);
+        *h = (struct held_request){.request = r,
+                                   .message = ecs__run_tasks__unpack(NULL, size, packed)};
+        free(packed);
+        *at = h;
+}
+
+static struct held_request *take_held(struct engine *e)
+{
+        struct held_request *h = e->held;
+        if (h != NULL)
+                e->held = h->next;
+        return h;
+}
+
+static void free_held(struct held_request *h)
+{
+        ecs__run_tasks__free_unpacked(h->message, NULL);
+        free(h);
+}
+
+void engine_serve_held(struct engine *e)
+{
+        struct held_request *h;
+        while ((h = take_held(e)) != NULL) {
+                run_tasks(e, h->request, h->message);
+                free_held(h);
+        }
+}
+
+void engine_drop_held(struct engine *e)
+{
+        struct held_request *h;
+        while ((h = take_held(e)) != NULL) {
+                ipc_reply_error(h->request, -ECANCELED, "the engine stops");
+                free_held(h);
+        }
+}
+
+static void handle_run_tasks(void *context, struct ipc_request *r, const Ecs__Envelope *m)
+{
+        struct engine *e = context;
+        if (e->adopted)
+                run_tasks(e, r, m->run_tasks);
+        else
+                hold(e, r, m->run_tasks);
 }
 
 static void handle_outbox_sent(void *context, struct ipc_request *r, const Ecs__Envelope *m)
@@ -131,19 +185,30 @@ static void handle_outbox_sent(void *context, struct ipc_request *r, const Ecs__
         engine_wake(e);
 }
 
+/* What a task waits for is told as it is now, not as it was when something was last stored. */
+static void refresh_waiting(const struct engine *e, struct task *t)
+{
+        cleanup_free char *waiting = task_waiting_for(t, e->metadata_peers > 0);
+        if (strcmp(waiting, t->facts->waiting_for) != 0)
+                text_set(&t->facts->waiting_for, waiting);
+}
+
 static void handle_get_tasks(void *context, struct ipc_request *r, const Ecs__Envelope *m)
 {
-        const struct engine *e = context;
+        struct engine *e = context;
         const char *wanted = m->get_tasks->arn;
         Ecs__GetTasksReply reply = ECS__GET_TASKS_REPLY__INIT;
         size_t count = 0;
         for (const struct task *t = e->tasks; t != NULL; t = t->next)
                 count++;
         reply.tasks = mem_zalloc((count + 1) * sizeof *reply.tasks);
-        for (const struct task *t = e->tasks; t != NULL; t = t->next)
-                if (*wanted == '\0' || strcmp(t->spec->arn, wanted) == 0 ||
-                    strncmp(task_id(t->spec->arn), wanted, strlen(wanted)) == 0)
-                        reply.tasks[reply.n_tasks++] = t->facts;
+        for (struct task *t = e->tasks; t != NULL; t = t->next) {
+                if (*wanted != '\0' && strcmp(t->spec->arn, wanted) != 0 &&
+                    strncmp(task_id(t->spec->arn), wanted, strlen(wanted)) != 0)
+                        continue;
+                refresh_waiting(e, t);
+                reply.tasks[reply.n_tasks++] = t->facts;
+        }
         Ecs__Envelope answer = IPC_ENVELOPE(GET_TASKS_REPLY, get_tasks_reply, &reply);
         ipc_reply(r, &answer);
         free(reply.tasks);

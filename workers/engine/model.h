@@ -23,6 +23,7 @@ enum container_event {
         EV_EXITED,        /* seen not running any more */
         EV_VANISHED,      /* Docker says 404 */
         EV_STOP_WANTED,   /* desired STOPPED and nothing in Docker to stop */
+        EV_HOPELESS,      /* what it waits for can never come */
         EV_EVENTS,
 };
 
@@ -36,7 +37,7 @@ struct container {
         enum status known, desired, reported;
         enum step step;
         bool look_again;                   /* an event came during a step */
-        bool restarted_by_hand_stopped;    /* the one extra stop of E62 was used */
+        bool stopped_again;                /* the one extra stop of E62 was used */
         bool image_has_region;             /* the image sets AWS_REGION or AWS_DEFAULT_REGION */
         uint64_t retry_at_ms;              /* no step before this time; 0 = now */
         unsigned tries;
@@ -52,6 +53,8 @@ struct task {
         enum status known, desired, reported;
         int64_t stopped_ms;                /* wall clock; 0 = not stopped */
         bool dirty;                        /* facts differ from what is stored */
+        bool touched;                      /* to be stored and taken further, this loop turn */
+        enum status logged;                /* last status told to the log */
         struct log log;
 };
 
@@ -92,15 +95,28 @@ void task_settle(struct task *t, int64_t now_ms);
 Ecs__StateChange *task_report(struct task *t);
 void state_change_free(Ecs__StateChange *c);
 
+/* A new task's first verdict: what cannot or need not run is STOPPED at once, without a container
+ * (E35, E86, E87). */
+void task_admit(struct task *t, int64_t now_ms);
+
+/* ---- depends.c ---- */
+
+/* The first container that c has to wait for, NULL when none; *ret_word completes "until it is". */
+const struct container *container_waits_for(const struct container *c, const char **ret_word);
+/* The ECS reason when a dependency of a container that has yet to run can never be met (E32, E34),
+ * else NULL. Returns owned. */
+char *container_hopeless(const struct container *c);
+/* True while a container that depends on c has not stopped: c stops after it (E36). */
+bool container_has_dependents(const struct container *c);
+/* Reason when the task can never start (unknown or circular dependencies), else NULL. Owned. */
+char *task_check_dependencies(const struct task *t);
+
 /* ---- progress.c ---- */
 
-/* The step a container should take now, given its task; fills waiting_for of the task's facts
- * with a sentence when it must wait. metadata_up: endpoints are served. */
+/* The step a container should take now, given its task. metadata_up: endpoints are served. */
 enum step container_next_step(const struct container *c, bool metadata_up);
 /* A sentence on what the task waits for, "" when nothing. Returns owned. */
 char *task_waiting_for(const struct task *t, bool metadata_up);
-/* Reason when the task can never start (unknown or circular dependencies), else NULL. Owned. */
-char *task_check_dependencies(const struct task *t);
 
 /* Replaces an owned protobuf text. */
 void text_set(char **field, const char *value);

@@ -35,14 +35,8 @@ static struct container *find_by_docker_id(struct engine *e, const char *id)
 void reconcile_event(struct engine *e, const json_t *event)
 {
         static const char *const wanted[] = {"start", "stop", "die", "destroy", "health_status"};
-        const char *action = json_string_value(json_object_get(event, "Action"));
-        const json_t *actor = json_object_get(event, "Actor");
-        const char *id = json_string_value(json_object_get(actor, "ID"));
-        if (action == NULL)
-                action = json_string_value(json_object_get(event, "status"));
-        if (id == NULL)
-                id = json_string_value(json_object_get(event, "id"));
-        if (action == NULL || id == NULL || *id == '\0')
+        const char *action, *id;
+        if (!docker_read_event(event, &action, &id))
                 return;
         struct container *c = find_by_docker_id(e, id);
         if (c == NULL)

@@ -18,6 +18,7 @@
 #include "random.h"
 
 #define PULL_TRIES   5
+#define PULL_BEGIN_MS 300000
 #define STOP_TRIES   5
 #define INSPECT_MS   30000
 #define VOLUME_MS    300000
@@ -28,7 +29,7 @@ struct step_run {
         char *arn, *name;
         enum step step;
         unsigned limit_ms;  /* of the call under way, for the time-out's text */
-        char *error;        /* of the pull, while the local image is looked for */
+        char *error;        /* of the pull or create, while its effect is looked for */
 };
 
 static struct step_run *run_new(struct engine *e, struct container *c, enum step step)
@@ -62,12 +63,12 @@ static void run_end(struct step_run *s, struct container *c, enum container_even
                     const char *reason)
 {
         struct engine *e = s->engine;
+        if (c != NULL) {
+                c->step = STEP_NONE;
+                (void)container_apply(c, ev, reason);
+                engine_commit(e, c->task);
+        }
         run_free(s);
-        if (c == NULL)
-                return;
-        c->step = STEP_NONE;
-        (void)container_apply(c, ev, reason);
-        engine_commit(e, c->task);
 }
 
 /* Ends the step without news; it is tried again after wait_ms. */
@@ -111,12 +112,22 @@ static char *container_path(const struct container *c, const char *tail)
 
 /* ---- inspect: the last part of most steps ---- */
 
+static bool is_inspect(const struct docker_answer *a)
+{
+        return a->status == 200 && json_is_object(json_object_get(a->body, "State")) &&
+               json_is_string(json_object_get(a->body, "Id"));
+}
+
 static void on_inspected(void *arg, const struct docker_answer *a)
 {
         struct step_run *s = arg;
         struct container *c = run_container(s);
-        if (c == NULL || a->error != 0 || (a->status != 200 && a->status != 404)) {
+        if (c == NULL || a->error != 0 || !(a->status == 404 || is_inspect(a))) {
                 run_again(s, c, 1000);
+                return;
+        }
+        if (a->status == 404 && s->step == STEP_CREATE) {
+                run_end(s, c, EV_CREATE_FAILED, s->error);
                 return;
         }
         if (a->status == 404) {
@@ -127,8 +138,8 @@ static void on_inspected(void *arg, const struct docker_answer *a)
         enum container_event ev = inspect_json_state(a->body);
         inspect_json_apply(c, a->body);
         cleanup_free char *reason = ev == EV_EXITED ? inspect_json_reason(a->body) : NULL;
-        if (ev == EV_RUNNING && c->known == S_STOPPED && !c->restarted_by_hand_stopped) {
-                c->restarted_by_hand_stopped = true;
+        if (ev == EV_RUNNING && c->known == S_STOPPED && !c->stopped_again) {
+                c->stopped_again = true;
                 cleanup_free char *path = container_path(c, "/stop");
                 log_warn(&c->log, "stopped container was started by somebody, stopping it again");
                 s->step = STEP_STOP;
@@ -241,9 +252,12 @@ static void start_pull(struct step_run *s, struct container *c)
         struct engine *e = s->engine;
         if (c->task->facts->pull_started_at_ms == 0)
                 c->task->facts->pull_started_at_ms = clock_wall_ms();
-        docker_pull(e->docker, c->spec->image,
-                    (uint32_t)config_int(e->config, "ECS_IMAGE_PULL_TIMEOUT", 7200000), on_pulled,
-                    s);
+        const struct docker_pull_limits limits = {
+                .whole_ms = (uint32_t)config_int(e->config, "ECS_IMAGE_PULL_TIMEOUT", 7200000),
+                .first_line_ms = PULL_BEGIN_MS,
+                .silence_ms = (uint32_t)config_int(e->config,
+                                                   "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", 60000)};
+        docker_pull(e->docker, c->spec->image, &limits, on_pulled, s);
 }
 
 static void on_prefer_cached(void *arg, const struct docker_answer *a)
@@ -275,19 +289,19 @@ static void on_created(void *arg, const struct docker_answer *a)
                 run_again(s, c, 500);
                 return;
         }
-        if (a->status == 201) {
-                const char *id = json_string_value(json_object_get(a->body, "Id"));
+        const char *id = json_string_value(json_object_get(a->body, "Id"));
+        if (a->status == 201 && id != NULL) {
+                /* the rest is known from the inspect after start */
                 text_set(&c->facts->docker_id, id);
-                inspect_then_end(s, c);
+                run_end(s, c, EV_CREATED, NULL);
                 return;
         }
-        if (a->status == 409 || a->error == -ETIMEDOUT) {
+        s->error = failure(a, "CannotCreateContainerError", "created", s->limit_ms);
+        if (a->status == 409 || a->error == -ETIMEDOUT)
                 /* it may have been made before: the name is ours alone, so it is adopted */
                 inspect_then_end(s, c);
-                return;
-        }
-        cleanup_free char *reason = failure(a, "CannotCreateContainerError", "created", s->limit_ms);
-        run_end(s, c, EV_CREATE_FAILED, reason);
+        else
+                run_end(s, c, EV_CREATE_FAILED, s->error);
 }
 
 static void create_now(struct step_run *s, struct container *c)
@@ -298,6 +312,7 @@ static void create_now(struct step_run *s, struct container *c)
                 .config = e->config,
                 .cluster = config_text(e->config, "ECS_CLUSTER", "default"),
                 .region = config_text(e->config, "REGION", ""),
+                .agent_id = e->agent_id,
         };
         cleanup_json json_t *body = create_json(c, &x, &err);
         if (body == NULL) {
@@ -310,7 +325,7 @@ static void create_now(struct step_run *s, struct container *c)
         docker_call(e->docker, "POST", path, body, s->limit_ms, on_created, s);
 }
 
-/* Chooses host ports and commits them before create, so that a crash finds the same ones. */
+/* Host ports are chosen and committed before create, so that a crash finds the same ones. */
 struct port_question {
         const struct engine *engine;
         const char *protocol;
@@ -337,11 +352,14 @@ static bool is_free(void *arg, uint16_t port)
                port_is_free(port, strcmp(q->protocol, "udp") == 0);
 }
 
+static bool ports_are_settled(const struct container *c)
+{
+        return c->facts->n_ports > 0 || c->spec->n_port_mappings == 0;
+}
+
 static int choose_ports(struct engine *e, struct container *c)
 {
         Ecs__ContainerFacts *f = c->facts;
-        if (f->n_ports > 0 || c->spec->n_port_mappings == 0)
-                return 0;
         f->ports = mem_zalloc(c->spec->n_port_mappings * sizeof *f->ports);
         for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
                 const Ecs__PortMapping *m = c->spec->port_mappings[i];
@@ -365,17 +383,20 @@ static int choose_ports(struct engine *e, struct container *c)
 static void step_create(struct step_run *s, struct container *c)
 {
         struct engine *e = s->engine;
+        if (ports_are_settled(c)) {
+                create_now(s, c);
+                return;
+        }
         if (choose_ports(e, c) != 0) {
                 run_end(s, c, EV_CREATE_FAILED,
                         "HostConfigError: error retrieving docker port map: a host port is "
                         "unavailable");
                 return;
         }
-        if (engine_store(e, c->task, false) != 0) {
-                run_again(s, c, 1000);
-                return;
-        }
-        create_now(s, c);
+        /* once they are stored this step comes again */
+        c->step = STEP_NONE;
+        run_free(s);
+        engine_commit(e, c->task);
 }
 
 /* ---- start ---- */

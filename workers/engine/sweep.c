@@ -54,9 +54,10 @@ static void next(struct sweep_run *s)
         struct task *t = engine_find_task(e, s->arn);
         while (t != NULL && s->container < t->container_count) {
                 const struct container *c = &t->containers[s->container++];
-                if (*c->facts->docker_id == '\0')
-                        continue;
-                cleanup_free char *path = mem_printf("/containers/%s?v=1", c->facts->docker_id);
+                /* one whose create was not heard of any more has its name alone */
+                cleanup_free char *path = mem_printf(
+                        "/containers/%s?v=1",
+                        *c->facts->docker_id != '\0' ? c->facts->docker_id : c->facts->docker_name);
                 docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
                 return;
         }

@@ -12,7 +12,8 @@
 #include "mem.h"
 #include "random.h"
 
-#define REASON_MAX 1024
+#define REASON_MAX     1024
+#define NEVER_RAN_EXIT 143 /* of a container that waited in vain */
 
 extern const char protobuf_c_empty_string[];
 
@@ -98,7 +99,7 @@ static struct task *assemble(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, const s
         t->log = (struct log){.parent = log, .key = "task", .value = task_id(spec->arn)};
         t->container_count = spec->n_containers;
         t->containers = mem_zalloc((spec->n_containers + 1) * sizeof *t->containers);
-        t->known = t->reported = status_from_name(facts->known_status);
+        t->known = t->reported = t->logged = status_from_name(facts->known_status);
         t->desired = status_from_name(facts->desired_status);
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
@@ -219,7 +220,8 @@ static enum status least_advanced(const struct task *t)
         return least;
 }
 
-void task_settle(struct task *t, int64_t now_ms)
+/* An essential container that has stopped, or is to, takes the task with it. */
+static void spread_stop(struct task *t, int64_t now_ms)
 {
         for (size_t i = 0; i < t->container_count; i++) {
                 const struct container *c = &t->containers[i];
@@ -233,6 +235,27 @@ void task_settle(struct task *t, int64_t now_ms)
         }
         for (size_t i = 0; t->desired == S_STOPPED && i < t->container_count; i++)
                 want_container_stopped(&t->containers[i]);
+}
+
+/* Gives up one container whose dependency can never be met. Returns whether there was one. */
+static bool give_up_one(struct task *t)
+{
+        for (size_t i = 0; i < t->container_count; i++) {
+                struct container *c = &t->containers[i];
+                cleanup_free char *reason = c->step == STEP_NONE ? container_hopeless(c) : NULL;
+                if (reason == NULL)
+                        continue;
+                container_set_exit_code(c, NEVER_RAN_EXIT);
+                return container_apply(c, EV_HOPELESS, reason);
+        }
+        return false;
+}
+
+void task_settle(struct task *t, int64_t now_ms)
+{
+        do
+                spread_stop(t, now_ms);
+        while (give_up_one(t));
         enum status now = least_advanced(t);
         if (now <= t->known)
                 return;
@@ -241,6 +264,21 @@ void task_settle(struct task *t, int64_t now_ms)
         if (now == S_STOPPED)
                 t->stopped_ms = now_ms;
         t->dirty = true;
+}
+
+void task_admit(struct task *t, int64_t now_ms)
+{
+        cleanup_free char *reason = *t->spec->invalid_reason != '\0'
+                                            ? mem_strdup(t->spec->invalid_reason)
+                                            : task_check_dependencies(t);
+        if (reason == NULL && t->container_count > 0 &&
+            t->spec->desired_status != ECS__DESIRED_STATUS__DESIRED_STOPPED)
+                return;
+        task_want_stopped(t, reason);
+        task_settle(t, now_ms);
+        for (size_t i = 0; i < t->container_count; i++)
+                (void)container_apply(&t->containers[i], EV_STOP_WANTED, NULL);
+        task_settle(t, now_ms);
 }
 
 /* ---- reports ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "error.h"
 #include "mem.h"
 #include "published.h"
@@ -14,10 +15,12 @@ static const char *const migrations[] = {
         "CREATE TABLE task(arn TEXT PRIMARY KEY, spec BLOB NOT NULL,"
         "  stopped_ms INTEGER NOT NULL DEFAULT 0, arrived INTEGER NOT NULL);"
         "CREATE INDEX outbox_task ON outbox(task_arn)",
+        /* has a row once the containers of an earlier database have been looked for */
+        "CREATE TABLE adoption(done_ms INTEGER NOT NULL)",
         NULL,
 };
 
-enum { INSERT, UPDATE, LOAD, DELETE_TASK, UNSENT };
+enum { INSERT, UPDATE, LOAD, DELETE_TASK, UNSENT, SET_ADOPTED, IS_ADOPTED };
 static const char *const statements[] = {
         [INSERT] = "INSERT INTO task(arn, spec, stopped_ms, arrived) VALUES(?1, ?2, ?3,"
                    " (SELECT coalesce(max(arrived), 0) + 1 FROM task))",
@@ -26,6 +29,8 @@ static const char *const statements[] = {
                  " WHERE facts IS NOT NULL ORDER BY arrived",
         [DELETE_TASK] = "DELETE FROM task WHERE arn = ?1",
         [UNSENT] = "SELECT 1 FROM outbox WHERE task_arn = ?1 LIMIT 1",
+        [SET_ADOPTED] = "INSERT INTO adoption VALUES(?1)",
+        [IS_ADOPTED] = "SELECT 1 FROM adoption LIMIT 1",
 };
 static const struct state_db_spec spec = {
         .file = "engine.db",
@@ -94,6 +99,21 @@ int task_db_delete(struct state_db *db, const char *arn, int64_t *ret_sequence)
         state_db_bind_text(s, 1, arn);
         int r = state_db_run(db, s);
         return r != 0 ? r : published_write_task(db, arn, NULL, ret_sequence);
+}
+
+int task_db_set_adopted(struct state_db *db)
+{
+        sqlite3_stmt *s = state_db_statement(db, SET_ADOPTED);
+        (void)sqlite3_bind_int64(s, 1, clock_wall_ms());
+        return state_db_run(db, s);
+}
+
+bool task_db_is_adopted(struct state_db *db)
+{
+        sqlite3_stmt *s = state_db_statement(db, IS_ADOPTED);
+        int r = state_db_row(db, s);
+        (void)sqlite3_reset(s);
+        return r == 1;
 }
 
 bool task_db_has_unsent(struct state_db *db, const char *arn)

@@ -189,8 +189,8 @@ def test_refusals_name_what_is_wrong(agent, tasks):
     assert "ClusterNotFoundException" in r.stderr
     r = agent.aws("run-task", "--task-definition", "nothing", check=False)
     assert "ClientException" in r.stderr
-    r = agent.aws("list-services", check=False)
-    assert "UnknownOperationException" in r.stderr and "ListServices" in r.stderr
+    r = agent.aws("list-account-settings", check=False)
+    assert "UnknownOperationException" in r.stderr and "ListAccountSettings" in r.stderr
 
 
 def test_boto3_validates_the_answers(agent, boto):

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "fault.h"
+#include "instance.h"
 #include "local.h"
 #include "mem.h"
 #include "random.h"
@@ -101,14 +102,6 @@ static json_t *find_instance(struct local *l, const json_t *q)
         return NULL;
 }
 
-/* What remains is kept up to date by placement; only the first registration sets it. */
-static void set_resources(json_t *i, const json_t *total)
-{
-        (void)json_object_set_new(i, "registeredResources", json_deep_copy(total));
-        if (json_object_get(i, "remainingResources") == NULL)
-                (void)json_object_set_new(i, "remainingResources", json_deep_copy(total));
-}
-
 void op_register_container_instance(struct local *l, const json_t *q, struct answer *a)
 {
         if (!check(q, register_members, ARRAY_SIZE(register_members), a))
@@ -128,9 +121,10 @@ void op_register_container_instance(struct local *l, const json_t *q, struct ans
                 (void)json_array_append_new(attributes, json_pack("{s:s, s:s}", "name", ours[k][0],
                                                                   "value", ours[k][1]));
         (void)json_object_set_new(i, "attributes", attributes);
-        set_resources(i, json_object_get(q, "totalResources"));
+        (void)json_object_set_new(i, "registeredResources",
+                                  json_deep_copy(json_object_get(q, "totalResources")));
         (void)store_changed(l, K_INSTANCE, text_of(i, "containerInstanceArn"));
-        a->body = json_pack("{s:O}", "containerInstance", i);
+        a->body = json_pack("{s:o}", "containerInstance", instance_shown(l, i, true));
 }
 
 void op_discover_poll_endpoint(struct local *l, const json_t *q, struct answer *a)
@@ -224,7 +218,7 @@ static bool has_run(const json_t *task)
         return false;
 }
 
-static void stopped(struct local *l, json_t *task, const json_t *q)
+static void stopped(json_t *task, const json_t *q)
 {
         const char *reason = text_of(q, "reason");
         (void)json_object_set_new(task, "desiredStatus", json_string("STOPPED"));
@@ -239,7 +233,6 @@ static void stopped(struct local *l, json_t *task, const json_t *q)
                                                               ? "EssentialContainerExited"
                                                               : "TaskFailedToStart"));
         }
-        placement_give_back(l, task);
 }
 
 static void take_task(struct local *l, json_t *task, const json_t *q)
@@ -263,7 +256,7 @@ static void take_task(struct local *l, json_t *task, const json_t *q)
                 bool stops = strcmp(status, "STOPPED") == 0;
                 (void)json_object_set_new(task, "lastStatus", json_string(status));
                 if (stops)
-                        stopped(l, task, q);
+                        stopped(task, q);
         }
         json_int_t version = json_integer_value(json_object_get(task, "version"));
         (void)json_object_set_new(task, "version", json_integer(version + 1));
@@ -293,19 +286,4 @@ void op_submit_attachment_state_changes(struct local *l, const json_t *q, struct
         (void)l;
         if (check(q, members, ARRAY_SIZE(members), a))
                 a->body = json_pack("{s:s}", "acknowledgment", "ACK");
-}
-
-void op_list_tags_for_resource(struct local *l, const json_t *q, struct answer *a)
-{
-        const char *arn = text_of(q, "resourceArn");
-        for (size_t k = 0; k < KINDS; k++) {
-                const json_t *o = store_find(l, (enum kind)k, arn);
-                json_t *tags = json_object_get(o, "tags");
-                if (o != NULL) {
-                        a->body = json_pack("{s:o}", "tags",
-                                            tags != NULL ? json_incref(tags) : json_array());
-                        return;
-                }
-        }
-        answer_error(a, "InvalidParameterException", "The specified resource was not found.");
 }

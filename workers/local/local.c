@@ -14,6 +14,8 @@
 #include "mem.h"
 #include "random.h"
 #include "record.h"
+#include "scheduler.h"
+#include "validate.h"
 
 #define TARGET "AmazonEC2ContainerServiceV20141113."
 #define BODY_MAX (8u << 20)
@@ -29,21 +31,6 @@ void answer_error(struct answer *a, const char *code, const char *format, ...)
         va_end(ap);
         a->code = code;
         a->status = 400;
-}
-
-/* Members that are ours alone are not shown. */
-static void hide_own(json_t *v)
-{
-        const char *key;
-        json_t *member;
-        size_t i;
-        if (json_is_object(v)) {
-                (void)json_object_del(v, "x-pending-message");
-                (void)json_object_del(v, "x-credentials-ids");
-                (void)json_object_del(v, "registrationToken");
-                json_object_foreach(v, key, member) hide_own(member);
-        }
-        json_array_foreach(v, i, member) hide_own(member);
 }
 
 static bool is_websocket(const struct http_exchange *x)
@@ -63,8 +50,7 @@ static char *answer_text(const struct http_exchange *x, const struct answer *a)
         } else if (a->code != NULL) {
                 body = json_pack("{s:s, s:s}", "__type", a->code, "message", a->text);
         } else {
-                body = a->body != NULL ? json_deep_copy(a->body) : json_object();
-                hide_own(body);
+                body = a->body != NULL ? json_incref(a->body) : json_object();
         }
         return json_dumps(body, JSON_COMPACT);
 }
@@ -86,6 +72,49 @@ static void send_answer(struct local *l, struct http_exchange *x, struct answer 
         json_decref(a->body);
         free(a->text);
 }
+
+double local_now(void)
+{
+        return (double)clock_wall_ms() / 1000;
+}
+
+/* ---- transactions ---- */
+
+void local_begin(struct local *l)
+{
+        (void)json_object_clear(l->outgoing);
+        store_begin(l);
+}
+
+void local_abort(struct local *l)
+{
+        store_abort(l);
+        (void)json_object_clear(l->outgoing);
+}
+
+bool local_commit(struct local *l)
+{
+        const char *arn;
+        json_t *v;
+        if (!store_commit(l)) {
+                (void)json_object_clear(l->outgoing);
+                return false;
+        }
+        json_object_foreach(l->outgoing, arn, v) {
+                const json_t *t = store_find(l, K_TASK, arn);
+                if (t != NULL)
+                        acs_deliver(l, t, text_of(t, "desiredStatus"));
+        }
+        (void)json_object_clear(l->outgoing);
+        return true;
+}
+
+void local_deliver(struct local *l, const json_t *task)
+{
+        (void)json_object_set_new(l->outgoing, text_of(task, "taskArn"), json_true());
+}
+
+/* ---- requests ---- */
 
 static const struct operation *find_operation(const char *target)
 {
@@ -118,7 +147,17 @@ static void call(struct local *l, struct http_exchange *x, unsigned caller, stru
                 answer_error(a, "SerializationException", "the body is no JSON object");
                 return;
         }
+        if (!validate(o->name, q, a))
+                return;
+        local_begin(l);
         o->fn(l, q, a);
+        if (a->code != NULL) {
+                local_abort(l);
+        } else if (!local_commit(l)) {
+                answer_error(a, "ServerException",
+                             "the change could not be stored; see the agent's log");
+                a->status = 500;
+        }
 }
 
 /* "acs" and "tcs" for handshakes, else the operation's name; "" when it has none. */
@@ -167,8 +206,8 @@ static void forget_connections(struct local *l)
 {
         const char *arn;
         json_t *i;
-        json_object_foreach(l->objects[K_INSTANCE], arn, i)(void)
-                json_object_set_new(i, "agentConnected", json_false());
+        json_object_foreach(l->objects[K_INSTANCE], arn, i)
+                (void)json_object_set_new(i, "agentConnected", json_false());
 }
 
 /* Like a fresh account, but with its default cluster made. */
@@ -177,7 +216,9 @@ static void make_default_cluster(struct local *l)
         struct answer a = {0};
         cleanup_json json_t *q =
                 json_pack("{s:s}", "clusterName", config_text(l->config, "ECS_CLUSTER", "default"));
+        local_begin(l);
         op_create_cluster(l, q, &a);
+        (void)local_commit(l);
         json_decref(a.body);
 }
 
@@ -187,6 +228,7 @@ static void release(struct local *l)
         faults_free(l->faults);
         record_free(l->record);
         json_decref(l->roles);
+        json_decref(l->outgoing);
         free(l);
 }
 
@@ -198,6 +240,7 @@ int local_start(struct worker *w, void **ret_state, struct error *err)
         l->config = worker_config(w);
         l->region = config_text(l->config, "REGION", "us-east-1");
         l->roles = json_object();
+        l->outgoing = json_object();
         l->faults = faults_new(l);
         l->record = record_new();
         int r = store_open(l, err);
@@ -216,6 +259,7 @@ int local_start(struct worker *w, void **ret_state, struct error *err)
                 release(l);
                 return r;
         }
+        l->scheduler = scheduler_new(l);
         (void)uv_timer_init(worker_loop(w), &l->heartbeat);
         l->heartbeat.data = l;
         (void)uv_timer_start(&l->heartbeat, on_heartbeat, clock_wait_ms(HEARTBEAT_MS),
@@ -240,6 +284,7 @@ void local_destroy(void *state)
         l->stopping = true;
         acs_close_all(l);
         uv_close((uv_handle_t *)&l->heartbeat, NULL);
+        scheduler_close(l->scheduler);
         (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);
         http_server_close(l->server);
         (void)uv_run(worker_loop(l->worker), UV_RUN_NOWAIT);

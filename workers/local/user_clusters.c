@@ -1,16 +1,13 @@
-/* user_clusters: clusters and container instances, as people see them. */
+/* user_clusters: clusters as people see them. A deleted one is INACTIVE for an hour. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "instance.h"
 #include "local.h"
 #include "mem.h"
-
-const char *text_of(const json_t *o, const char *key)
-{
-        const char *t = json_string_value(json_object_get(o, key));
-        return t != NULL ? t : "";
-}
+#include "page.h"
 
 static char *cluster_arn(const struct local *l, const char *name)
 {
@@ -20,61 +17,92 @@ static char *cluster_arn(const struct local *l, const char *name)
         return store_arn(l, resource);
 }
 
-json_t *find_cluster(struct local *l, const json_t *q, struct answer *a)
+static json_int_t count_in(struct local *l, enum kind k, const json_t *cluster, const char *status)
 {
-        cleanup_free char *arn = cluster_arn(l, text_of(q, "cluster"));
-        json_t *c = store_find(l, K_CLUSTER, arn);
-        if (c == NULL)
-                answer_error(a, "ClusterNotFoundException", "Cluster not found.");
-        return c;
+        json_int_t n = 0;
+        const char *arn;
+        json_t *o;
+        json_object_foreach (l->objects[k], arn, o)
+                n += has_text(o, "clusterArn", text_of(cluster, "clusterArn")) &&
+                     has_text(o, "status", status);
+        return n;
+}
+
+static json_int_t count_instances(struct local *l, const json_t *cluster)
+{
+        return count_in(l, K_INSTANCE, cluster, "ACTIVE") +
+               count_in(l, K_INSTANCE, cluster, "DRAINING");
 }
 
 /* The cluster with its counts of this moment. Owned. */
-static json_t *shown(struct local *l, const json_t *cluster)
+static json_t *shown(struct local *l, const json_t *cluster, bool tags, bool settings)
 {
-        json_t *out = json_deep_copy(cluster);
-        json_int_t instances = 0, running = 0, pending = 0;
-        const char *arn;
-        json_t *o;
-        json_object_foreach(l->objects[K_INSTANCE], arn, o)
-                instances += json_equal(json_object_get(o, "clusterArn"),
-                                        json_object_get(cluster, "clusterArn"));
-        json_object_foreach(l->objects[K_TASK], arn, o) {
-                if (!json_equal(json_object_get(o, "clusterArn"),
-                                json_object_get(cluster, "clusterArn")))
-                        continue;
-                running += strcmp(text_of(o, "lastStatus"), "RUNNING") == 0;
-                pending += strcmp(text_of(o, "lastStatus"), "PENDING") == 0;
-        }
-        (void)json_object_set_new(out, "registeredContainerInstancesCount",
-                                  json_integer(instances));
-        (void)json_object_set_new(out, "runningTasksCount", json_integer(running));
-        (void)json_object_set_new(out, "pendingTasksCount", json_integer(pending));
+        json_t *out = store_shown(cluster);
+        const char *arn = text_of(cluster, "clusterArn");
+        const struct {
+                const char *name;
+                json_int_t value;
+        } counts[] = {
+                {"registeredContainerInstancesCount", count_instances(l, cluster)},
+                {                                    "runningTasksCount",                                  count_tasks(l,                                       arn,         "RUNNING")},
+                {                  "pendingTasksCount",               count_tasks(l,                                          arn,                              "PENDING")},
+                { "activeServicesCount", count_in(l,                                           K_SERVICE,                                                   cluster, "ACTIVE")},
+        };
+        for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+                (void)json_object_set_new(out, counts[i].name, json_integer(counts[i].value));
+        if (!tags)
+                (void)json_object_set_new(out, "tags", json_array());
+        if (!settings)
+                (void)json_object_set_new(out, "settings", json_array());
         return out;
+}
+
+/* Letters, digits, hyphens and underscores, up to 255. */
+static bool check_name(const char *name, struct answer *a)
+{
+        bool valid = strlen(name) <= 255;
+        for (const char *p = name; *p != '\0'; p++)
+                valid = valid && (isalnum((unsigned char)*p) || *p == '-' || *p == '_');
+        if (!valid)
+                answer_error(a, "InvalidParameterException", "Invalid cluster name: %s.", name);
+        return valid;
 }
 
 void op_create_cluster(struct local *l, const json_t *q, struct answer *a)
 {
-        const char *name = *text_of(q, "clusterName") != '\0' ? text_of(q, "clusterName")
-                                                              : "default";
+        const char *name = text_of(q, "clusterName");
+        if (*name == '\0')
+                name = "default";
+        if (!check_name(name, a) || !check_tags(json_object_get(q, "tags"), a))
+                return;
         cleanup_free char *arn = cluster_arn(l, name);
-        if (store_find(l, K_CLUSTER, arn) == NULL)
-                (void)store_put(l, K_CLUSTER, arn,
-                                json_pack("{s:s, s:s, s:s, s:i, s:[], s:[], s:[]}", "clusterArn",
-                                          arn, "clusterName", name, "status", "ACTIVE",
-                                          "activeServicesCount", 0, "statistics", "tags",
-                                          "settings"));
-        a->body = json_pack("{s:o}", "cluster", shown(l, store_find(l, K_CLUSTER, arn)));
+        json_t *c = store_find(l, K_CLUSTER, arn);
+        if (c == NULL || !has_text(c, "status", "ACTIVE")) {
+                const json_t *settings = json_object_get(q, "settings");
+                json_t *tags = json_array();
+                merge_tags(tags, json_object_get(q, "tags"));
+                c = json_pack("{s:s, s:s, s:s, s:[], s:o, s:o, s:[], s:[]}", "clusterArn", arn,
+                              "clusterName", name, "status", "ACTIVE", "statistics", "tags", tags,
+                              "settings",
+                              settings != NULL
+                                      ? json_deep_copy(settings)
+                                      : json_pack("[{s:s, s:s}]", "name", "containerInsights",
+                                                  "value", "disabled"),
+                              "capacityProviders", "defaultCapacityProviderStrategy");
+                (void)store_put(l, K_CLUSTER, arn, c);
+        }
+        a->body = json_pack("{s:o}", "cluster", shown(l, c, true, true));
 }
 
 void op_list_clusters(struct local *l, const json_t *q, struct answer *a)
 {
+        static const struct page_spec spec = {"clusterArns", 100, 100, false};
+        json_t *items = json_object(), *c;
         const char *arn;
-        json_t *o, *list = json_array();
-        (void)q;
-        json_object_foreach(l->objects[K_CLUSTER], arn, o)
-                (void)json_array_append_new(list, json_string(arn));
-        a->body = json_pack("{s:o}", "clusterArns", list);
+        json_object_foreach (l->objects[K_CLUSTER], arn, c)
+                if (has_text(c, "status", "ACTIVE"))
+                        (void)json_object_set_new(items, arn, json_string(arn));
+        page_answer(items, q, &spec, a);
 }
 
 void op_describe_clusters(struct local *l, const json_t *q, struct answer *a)
@@ -83,74 +111,38 @@ void op_describe_clusters(struct local *l, const json_t *q, struct answer *a)
         const json_t *names = json_object_get(q, "clusters");
         json_t *found = json_array(), *failures = json_array(), *n;
         size_t i;
-        json_array_foreach(json_array_size(names) > 0 ? names : standard, i, n) {
+        json_array_foreach (json_array_size(names) > 0 ? names : standard, i, n) {
                 cleanup_free char *arn = cluster_arn(l, json_string_value(n));
                 const json_t *c = store_find(l, K_CLUSTER, arn);
                 if (c != NULL)
-                        (void)json_array_append_new(found, shown(l, c));
+                        (void)json_array_append_new(
+                                found, shown(l, c, includes(q, "TAGS"), includes(q, "SETTINGS")));
                 else
-                        (void)json_array_append_new(failures, json_pack("{s:s, s:s}", "arn", arn,
-                                                                        "reason", "MISSING"));
+                        add_failure(failures, arn, "MISSING", NULL);
         }
         a->body = json_pack("{s:o, s:o}", "clusters", found, "failures", failures);
 }
 
-/* ---- container instances ---- */
-
-void op_list_container_instances(struct local *l, const json_t *q, struct answer *a)
+void op_delete_cluster(struct local *l, const json_t *q, struct answer *a)
 {
-        const json_t *cluster = find_cluster(l, q, a);
-        const char *arn;
-        json_t *o, *list;
-        if (cluster == NULL)
+        json_t *c = find_cluster(l, q, a);
+        const char *arn = text_of(c, "clusterArn");
+        if (c == NULL)
                 return;
-        list = json_array();
-        json_object_foreach(l->objects[K_INSTANCE], arn, o)
-                if (strcmp(text_of(o, "clusterArn"), text_of(cluster, "clusterArn")) == 0)
-                        (void)json_array_append_new(list, json_string(arn));
-        a->body = json_pack("{s:o}", "containerInstanceArns", list);
-}
-
-static json_t *shown_instance(struct local *l, const json_t *instance)
-{
-        json_t *out = json_deep_copy(instance);
-        json_int_t running = 0, pending = 0;
-        const char *arn;
-        json_t *t;
-        json_object_foreach(l->objects[K_TASK], arn, t) {
-                if (strcmp(text_of(t, "containerInstanceArn"),
-                           text_of(instance, "containerInstanceArn")) != 0)
-                        continue;
-                running += strcmp(text_of(t, "lastStatus"), "RUNNING") == 0;
-                pending += strcmp(text_of(t, "lastStatus"), "PENDING") == 0;
-        }
-        (void)json_object_set_new(out, "runningTasksCount", json_integer(running));
-        (void)json_object_set_new(out, "pendingTasksCount", json_integer(pending));
-        (void)json_object_del(out, "clusterArn");
-        return out;
-}
-
-void op_describe_container_instances(struct local *l, const json_t *q, struct answer *a)
-{
-        const json_t *cluster = find_cluster(l, q, a);
-        json_t *found, *failures, *n;
-        size_t i;
-        if (cluster == NULL)
+        if (count_instances(l, c) > 0)
+                answer_error(a, "ClusterContainsContainerInstancesException",
+                             "The Cluster cannot be deleted while Container Instances are active "
+                             "or draining.");
+        else if (count_in(l, K_SERVICE, c, "ACTIVE") + count_in(l, K_SERVICE, c, "DRAINING") > 0)
+                answer_error(a, "ClusterContainsServicesException",
+                             "The Cluster cannot be deleted while Services are active.");
+        else if (count_tasks(l, arn, "RUNNING") + count_tasks(l, arn, "PENDING") > 0)
+                answer_error(a, "ClusterContainsTasksException",
+                             "The Cluster cannot be deleted while Tasks are active.");
+        if (a->code != NULL)
                 return;
-        found = json_array();
-        failures = json_array();
-        json_array_foreach(json_object_get(q, "containerInstances"), i, n) {
-                const char *id = json_string_value(n) != NULL ? json_string_value(n) : "";
-                cleanup_free char *resource = mem_printf(
-                        "container-instance/%s/%s", text_of(cluster, "clusterName"), id);
-                cleanup_free char *arn = strncmp(id, "arn:", 4) == 0 ? mem_strdup(id)
-                                                                     : store_arn(l, resource);
-                const json_t *c = store_find(l, K_INSTANCE, arn);
-                if (c != NULL)
-                        (void)json_array_append_new(found, shown_instance(l, c));
-                else
-                        (void)json_array_append_new(failures, json_pack("{s:s, s:s}", "arn", arn,
-                                                                        "reason", "MISSING"));
-        }
-        a->body = json_pack("{s:o, s:o}", "containerInstances", found, "failures", failures);
+        (void)json_object_set_new(c, "status", json_string("INACTIVE"));
+        (void)json_object_set_new(c, "x-goneAt", json_real(local_now()));
+        (void)store_changed(l, K_CLUSTER, arn);
+        a->body = json_pack("{s:o}", "cluster", shown(l, c, true, true));
 }

@@ -1,0 +1,110 @@
+/* instance: see instance.h. */
+#include "instance.h"
+
+#include <string.h>
+
+#include "cleanup.h"
+#include "local.h"
+
+json_t *instance_find(struct local *l, const json_t *cluster, const char *name)
+{
+        cleanup_free char *arn = arn_in_cluster(l, "container-instance", cluster, name);
+        json_t *i = store_find(l, K_INSTANCE, arn);
+        return i != NULL && has_text(i, "clusterArn", text_of(cluster, "clusterArn")) ? i : NULL;
+}
+
+static const json_t *attribute_in(const json_t *list, const char *name)
+{
+        size_t i;
+        json_t *e;
+        json_array_foreach (list, i, e)
+                if (has_text(e, "name", name))
+                        return e;
+        return NULL;
+}
+
+const char *instance_attribute(const json_t *instance, const char *name)
+{
+        const json_t *a = attribute_in(json_object_get(instance, OWN_ATTRIBUTES), name);
+        if (a == NULL)
+                a = attribute_in(json_object_get(instance, "attributes"), name);
+        return a != NULL ? text_of(a, "value") : NULL;
+}
+
+json_t *instance_attributes(const json_t *instance)
+{
+        const json_t *own = json_object_get(instance, OWN_ATTRIBUTES);
+        json_t *out = json_array(), *e;
+        size_t i;
+        json_array_foreach (json_object_get(instance, "attributes"), i, e)
+                if (attribute_in(own, text_of(e, "name")) == NULL)
+                        (void)json_array_append(out, e);
+        json_array_foreach (own, i, e)
+                (void)json_array_append(out, e);
+        return out;
+}
+
+json_t *instance_resource(const json_t *resources, const char *name)
+{
+        size_t i;
+        json_t *r;
+        json_array_foreach (resources, i, r)
+                if (has_text(r, "name", name))
+                        return r;
+        return NULL;
+}
+
+static void subtract(json_t *resources, const char *name, json_int_t amount)
+{
+        json_t *r = instance_resource(resources, name);
+        if (r != NULL)
+                (void)json_object_set_new(r, "integerValue",
+                                          json_integer(integer_of(r, "integerValue", 0) - amount));
+}
+
+json_t *instance_remaining(struct local *l, const json_t *instance)
+{
+        json_t *out = json_deep_copy(json_object_get(instance, "registeredResources"));
+        const char *arn;
+        json_t *t;
+        json_object_foreach (store_tasks_of(l, text_of(instance, "containerInstanceArn")), arn, t) {
+                const json_t *taken = json_object_get(t, OWN_TAKEN);
+                if (has_text(t, "lastStatus", "STOPPED"))
+                        continue;
+                subtract(out, "CPU", integer_of(taken, "cpu", 0));
+                subtract(out, "MEMORY", integer_of(taken, "memory", 0));
+                (void)json_array_extend(
+                        json_object_get(instance_resource(out, "PORTS"), "stringSetValue"),
+                        json_object_get(taken, "tcp"));
+                (void)json_array_extend(
+                        json_object_get(instance_resource(out, "PORTS_UDP"), "stringSetValue"),
+                        json_object_get(taken, "udp"));
+        }
+        return out;
+}
+
+json_int_t count_tasks(struct local *l, const char *owner_arn, const char *last_status)
+{
+        json_int_t n = 0;
+        const char *arn;
+        json_t *t;
+        json_object_foreach (store_tasks_of(l, owner_arn), arn, t)
+                n += has_text(t, "lastStatus", last_status);
+        return n;
+}
+
+json_t *instance_shown(struct local *l, const json_t *instance, bool tags)
+{
+        json_t *out = store_shown(instance);
+        const char *arn = text_of(instance, "containerInstanceArn");
+        (void)json_object_set_new(out, "remainingResources", instance_remaining(l, instance));
+        (void)json_object_set_new(out, "attributes", instance_attributes(instance));
+        (void)json_object_set_new(out, "runningTasksCount",
+                                  json_integer(count_tasks(l, arn, "RUNNING")));
+        (void)json_object_set_new(out, "pendingTasksCount",
+                                  json_integer(count_tasks(l, arn, "PENDING")));
+        (void)json_object_del(out, "clusterArn");
+        if (!tags)
+                (void)json_object_set_new(out, "tags", json_array());
+        return out;
+}

@@ -16,6 +16,17 @@ const char published_migration[] =
         "CREATE TABLE published_sequence(last INTEGER NOT NULL);"
         "INSERT INTO published_sequence VALUES(0)";
 
+const char published_migration_gone[] =
+        "ALTER TABLE published_task ADD COLUMN gone_ms INTEGER NOT NULL DEFAULT 0";
+
+#define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+const char published_migration_epoch[] =
+        "INSERT INTO sqlite_sequence(name, seq) SELECT 'outbox', 0"
+        "  WHERE NOT EXISTS(SELECT 1 FROM sqlite_sequence WHERE name = 'outbox');"
+        "UPDATE sqlite_sequence SET seq = max(seq, " NOW_MS ") WHERE name = 'outbox';"
+        "UPDATE published_sequence SET last = max(last, " NOW_MS ")";
+
 enum { READ_OUTBOX, READ_TASKS };
 static const char *const reader_statements[] = {
         [READ_OUTBOX] = "SELECT id, change FROM outbox WHERE id > ?1 ORDER BY id",
@@ -146,11 +157,23 @@ int published_write_task(struct state_db *db, const char *arn, const Ecs__TaskFa
                 ecs__task_facts__pack(facts_or_null, packed);
         }
         r = run(db,
-                "INSERT INTO published_task(arn, sequence, facts) VALUES(:text, :number, :blob)"
-                " ON CONFLICT(arn) DO UPDATE SET sequence = :number, facts = :blob",
+                facts_or_null != NULL
+                        ? "INSERT INTO published_task(arn, sequence, facts)"
+                          " VALUES(:text, :number, :blob)"
+                          " ON CONFLICT(arn) DO UPDATE SET sequence = :number, facts = :blob"
+                        : "UPDATE published_task SET sequence = :number, facts = NULL,"
+                          " gone_ms = " NOW_MS
+                          " WHERE arn = :text",
                 sequence, arn, packed, size);
         free(packed);
         if (r == 0)
                 *ret_sequence = sequence;
         return r;
+}
+
+int published_prune(struct state_db *db, int64_t before_ms)
+{
+        return run(db,
+                   "DELETE FROM published_task WHERE facts IS NULL AND gone_ms < :number",
+                   before_ms, NULL, NULL, 0);
 }

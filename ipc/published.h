@@ -12,6 +12,12 @@
  *   published_task(arn TEXT PRIMARY KEY, sequence INTEGER UNIQUE, facts BLOB)
  *     facts NULL = the task is gone (tombstone, kept a day) */
 extern const char published_migration[];
+/* A later one: gone_ms, when a task went, so that its tombstone goes a day after it. */
+extern const char published_migration_gone[];
+
+/* A later one: numbers go on from the time in ms, so that those of a database that was lost are not
+ * given again: readers remember them, and the backend's sent marks would swallow a new change. */
+extern const char published_migration_epoch[];
 
 /* Both NULL-safe readers: open engine.db in dir for reading. -ENOENT or -EAGAIN: not yet there. */
 int published_open(const char *dir, struct state_db **ret, struct error *err);
@@ -28,5 +34,8 @@ int published_read_tasks(struct state_db *db, int64_t after,
 int published_write_outbox(struct state_db *db, const char *task_arn,
                            const Ecs__StateChange *change, int64_t *ret_id);
 int published_delete_outbox(struct state_db *db, int64_t id);
+/* Removes the tombstones of tasks that went before this time. */
+int published_prune(struct state_db *db, int64_t before_ms);
+/* facts NULL: the task is gone. */
 int published_write_task(struct state_db *db, const char *arn, const Ecs__TaskFacts *facts_or_null,
                          int64_t *ret_sequence);

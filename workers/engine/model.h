@@ -52,6 +52,8 @@ struct task {
         size_t container_count;
         enum status known, desired, reported;
         int64_t stopped_ms;                /* wall clock; 0 = not stopped */
+        int64_t sweep_at_ms;               /* clean-up failed: not before this time */
+        unsigned sweep_tries;
         bool dirty;                        /* facts differ from what is stored */
         bool touched;                      /* to be stored and taken further, this loop turn */
         enum status logged;                /* last status told to the log */

@@ -1,5 +1,5 @@
 /* sweep: some time after a task has stopped, and once ECS has accepted that, its containers and
- * volumes go, then the task is forgotten. One task at a time, so that a burst of old tasks does not
+ * volumes go, then the task is forgotten. What Docker fails to remove is tried again. One task at a time, so that a burst of old tasks does not
  * load the host. Source: engine.md 11. */
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +12,13 @@
 
 #define REMOVE_MS     300000
 #define RETRY_MS      30000
+#define TRIES_MAX     20  /* then what Docker cannot remove is left behind, and said so */
 
 struct sweep_run {
         struct engine *engine;
         char *arn;
         size_t container, volume;
+        bool failed;  /* something is still there */
 };
 
 static void next(struct sweep_run *s);
@@ -24,9 +26,11 @@ static void next(struct sweep_run *s);
 static void on_removed(void *arg, const struct docker_answer *a)
 {
         struct sweep_run *s = arg;
-        if (a->error != 0 || (a->status >= 400 && a->status != 404))
+        if (a->error != 0 || (a->status >= 400 && a->status != 404)) {
                 log_warn(s->engine->log, "clean-up: Docker did not remove",
                          LOG_TASK(s->arn), LOG_STR("reason", a->text));
+                s->failed = true;
+        }
         next(s);
 }
 
@@ -70,7 +74,9 @@ static void next(struct sweep_run *s)
                 docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
                 return;
         }
-        if (t != NULL)
+        if (t != NULL && s->failed && ++t->sweep_tries < TRIES_MAX)
+                t->sweep_at_ms = clock_wall_ms() + (int64_t)clock_wait_ms(RETRY_MS);
+        else if (t != NULL)
                 forget(s, t);
         e->sweeping = false;
         free(s->arn);
@@ -88,6 +94,8 @@ uint64_t sweep(struct engine *e)
                 if (t->stopped_ms == 0)
                         continue;
                 int64_t left = t->stopped_ms + wait - now;
+                if (t->sweep_at_ms - now > left)
+                        left = t->sweep_at_ms - now;
                 if (left <= 0 && task_db_has_unsent(e->db, t->spec->arn))
                         left = (int64_t)clock_wait_ms(RETRY_MS);
                 if (left <= 0 && !e->sweeping && docker_is_up(e->docker)) {

@@ -10,6 +10,8 @@
 #include "mem.h"
 #include "published.h"
 
+#define TOMBSTONE_MS 86400000 /* readers that were away for longer start anew anyway */
+
 static const char *const migrations[] = {
         published_migration,
         "CREATE TABLE task(arn TEXT PRIMARY KEY, spec BLOB NOT NULL,"
@@ -17,6 +19,8 @@ static const char *const migrations[] = {
         "CREATE INDEX outbox_task ON outbox(task_arn)",
         /* has a row once the containers of an earlier database have been looked for */
         "CREATE TABLE adoption(done_ms INTEGER NOT NULL)",
+        published_migration_gone,
+        published_migration_epoch,
         NULL,
 };
 
@@ -98,7 +102,9 @@ int task_db_delete(struct state_db *db, const char *arn, int64_t *ret_sequence)
         sqlite3_stmt *s = state_db_statement(db, DELETE_TASK);
         state_db_bind_text(s, 1, arn);
         int r = state_db_run(db, s);
-        return r != 0 ? r : published_write_task(db, arn, NULL, ret_sequence);
+        if (r == 0)
+                r = published_write_task(db, arn, NULL, ret_sequence);
+        return r != 0 ? r : published_prune(db, clock_wall_ms() - TOMBSTONE_MS);
 }
 
 int task_db_set_adopted(struct state_db *db)

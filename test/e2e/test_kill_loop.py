@@ -228,7 +228,7 @@ def test_kill_loop(host, agent, capsys):
     seed = int(os.environ.get("ECS_TEST_SEED", time.time()))
     with capsys.disabled():
         print(f"\nkill loop, {KILLS} kills: ECS_TEST_SEED={seed} repeats it")
-    began, rnd = time.time(), random.Random(seed)
+    began, rnd, built = time.time(), random.Random(seed), commit()
     folder = agent.dir / "lines"
     folder.mkdir()
     folder.chmod(0o777)
@@ -279,5 +279,5 @@ def test_kill_loop(host, agent, capsys):
         user.close()
         if LONG:
             with open(ROOT / "test" / "long" / "RESULTS.md", "a") as out:
-                out.write(f"| {time.strftime('%Y-%m-%d')} | kill loop | {commit()} | {seed} | "
+                out.write(f"| {time.strftime('%Y-%m-%d')} | kill loop | {built} | {seed} | "
                           f"{len(kills)} | {time.time() - began:.0f} s | {result} |\n")

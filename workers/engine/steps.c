@@ -208,8 +208,8 @@ static void on_pull_retry(void *arg, const struct docker_answer *a)
 {
         struct step_run *s = arg;
         struct container *c = run_container(s);
-        if (c == NULL) {
-                run_free(s);
+        if (c == NULL || is_outage(a)) {
+                run_again(s, c, 500);
                 return;
         }
         bool here = a->status == 200;

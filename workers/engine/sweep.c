@@ -52,10 +52,22 @@ static void forget(struct sweep_run *s, struct task *t)
         }
 }
 
+static void end(struct sweep_run *s)
+{
+        s->engine->sweeping = false;
+        free(s->arn);
+        free(s);
+}
+
 static void next(struct sweep_run *s)
 {
         struct engine *e = s->engine;
         struct task *t = engine_find_task(e, s->arn);
+        if (e->stopping) {
+                /* calls end because the client closes: nothing has been removed */
+                end(s);
+                return;
+        }
         while (t != NULL && s->container < t->container_count) {
                 const struct container *c = &t->containers[s->container++];
                 /* one whose create was not heard of any more has its name alone */
@@ -78,9 +90,7 @@ static void next(struct sweep_run *s)
                 t->sweep_at_ms = clock_wall_ms() + (int64_t)clock_wait_ms(RETRY_MS);
         else if (t != NULL)
                 forget(s, t);
-        e->sweeping = false;
-        free(s->arn);
-        free(s);
+        end(s);
         engine_wake(e);
 }
 

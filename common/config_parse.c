@@ -89,7 +89,7 @@ static bool asks(const struct config_row *row, const char *value)
 /* Why a setting is refused, after its name; NULL when it is not. Returns owned. */
 static char *refusal(const struct config_row *row, const char *value)
 {
-        if ((row->absent == NULL && row->moot == NULL) || !asks(row, value))
+        if ((!config_row_lacks(row, value) && row->moot == NULL) || !asks(row, value))
                 return NULL;
         if (row->moot != NULL)
                 return mem_printf("has no effect: %s", row->moot);

@@ -92,7 +92,7 @@ char *config_show_obstacle(const struct config_row *row, const char *value)
                 return mem_strdup(row->moot);
         bool off = (row->flags & CONFIG_OFF_SWITCH) != 0 && value != NULL &&
                    strcmp(value, "true") == 0;
-        if (row->absent != NULL && !off)
+        if (config_row_lacks(row, value) && !off)
                 return mem_printf("this build does not have %s", row->absent);
         return NULL;
 }

@@ -83,6 +83,7 @@ const struct config_row config_rows[] = {
          .flags = CONFIG_FATAL_MEMBER | CONFIG_EXACT, .json_key = "AvailableLoggingDrivers",
          .choices = "json-file|syslog|journald|gelf|fluentd|awslogs|splunk|logentries|sumologic|none|"
                     "awsfirelens",
+         .absent = "FireLens", .absent_word = "awsfirelens",
          .help = "Logging drivers of Docker that are offered to ECS, as a JSON list. An unknown "
                  "driver ends the start."},
         {"ECS_DISABLE_DOCKER_HEALTH_CHECK", CONFIG_BOOL, .recipients = FOR_BACKEND | FOR_ENGINE,
@@ -551,4 +552,15 @@ const struct config_row *config_row_find(const char *name)
                 if (strcmp(config_rows[i].name, name) == 0)
                         return &config_rows[i];
         return NULL;
+}
+
+bool config_row_lacks(const struct config_row *row, const char *value)
+{
+        const char *word = row->absent_word;
+        if (row->absent == NULL || word == NULL)
+                return row->absent != NULL;
+        const char *at = value != NULL ? strstr(value, word) : NULL;
+        /* the word alone, or a member of a JSON list */
+        return at != NULL && (at == value || at[-1] == '"') &&
+               (at[strlen(word)] == '\0' || at[strlen(word)] == '"');
 }

@@ -3,6 +3,7 @@
  * all follow from it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,6 +60,7 @@ struct config_row {
         const char *choices;          /* words, or members of a list, separated by | */
         const char *bounded_if;       /* bounds apply only while this boolean is true */
         const char *absent;           /* the feature, while this build lacks it: refused by name */
+        const char *absent_word;      /* only this choice needs it; NULL = the whole row does */
         const char *moot;             /* why the setting can have no effect on this agent */
         const char *section;          /* heading of the rows from here on */
         const char *help;             /* sentences of the manual */
@@ -67,5 +69,7 @@ struct config_row {
 extern const struct config_row config_rows[];
 extern const size_t config_row_count;
 
+/* Does the value (normalised, or NULL) need the feature the row calls absent? */
+bool config_row_lacks(const struct config_row *row, const char *value);
 /* NULL when there is no such variable. */
 const struct config_row *config_row_find(const char *name);

@@ -83,6 +83,13 @@ static void put_setting(const struct config_row *row)
                 (void)puts("JSON key:");
                 put_argument("Ql", row->json_key, " .");
         }
+        if (row->absent_word != NULL) {
+                cleanup_free char *text = mem_printf("Not in effect: %s, since this build does "
+                                                     "not have %s.",
+                                                     row->absent_word, row->absent);
+                (void)puts(".br");
+                put_mdoc(text);
+        }
         if (obstacle != NULL) {
                 cleanup_free char *text = mem_printf("Not in effect: %s.", obstacle);
                 (void)puts(".br");
@@ -231,8 +238,8 @@ static void put_default_file(void)
         for (size_t i = 0; i < config_row_count; i++) {
                 const struct config_row *row = &config_rows[i];
                 section = row->section != NULL ? row->section : section;
-                if (!is_documented(row) || row->absent != NULL || row->moot != NULL ||
-                    (row->flags & (CONFIG_JSON_ONLY | CONFIG_WINDOWS)) != 0)
+                if (!is_documented(row) || (row->absent != NULL && row->absent_word == NULL) ||
+                    row->moot != NULL || (row->flags & (CONFIG_JSON_ONLY | CONFIG_WINDOWS)) != 0)
                         continue;
                 if (section != NULL)
                         (void)printf("\n# ---- %s ----\n", section);

@@ -86,6 +86,9 @@ static void set_from_host(struct supervisor *s)
                 cleanup_free char *os = configuration_os_family(OS_RELEASE);
                 config_set_from(s->config, "ECS_DETAILED_OS_FAMILY", os, OS_RELEASE);
         }
+        cleanup_free char *imds = imds_endpoint(s->config);
+        if (config_text(s->config, IMDS_ENDPOINT, NULL) == NULL && strcmp(imds, IMDS_V6) == 0)
+                config_set_from(s->config, IMDS_ENDPOINT, imds, IMDS_ENDPOINT "_MODE");
         for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++) {
                 const char *url = config_text(s->config, endpoints[i], NULL);
                 if (url != NULL && config_text(s->config, "ECS_BACKEND_HOST", NULL) == NULL)

@@ -23,8 +23,6 @@
 #define SLICE_MS 100
 #define OUTPUT_MAX (256u << 10)
 #define CHUNK 4096
-#define ENDPOINT_V4 "http://169.254.169.254"
-#define ENDPOINT_V6 "http://[fd00:ec2::254]"
 
 /* Everything the child says until it ends. */
 static void read_all(struct supervisor *s, int fd, struct buf *out)
@@ -67,11 +65,19 @@ static void take_region(struct imds_answer *a, const char *rest)
         a->region = mem_strdup(rest);
 }
 
+/* Pairs may hold registry credentials. */
+static void wipe(char *text)
+{
+        if (text != NULL)
+                explicit_bzero(text, strlen(text));
+        free(text);
+}
+
 static void take_pair(struct imds_answer *a, const char *rest)
 {
         char *before = a->user_data;
         a->user_data = mem_printf("%s%s\n", before != NULL ? before : "", rest);
-        free(before);
+        wipe(before);
 }
 
 static void take_user_data(struct imds_answer *a, const char *rest)
@@ -112,12 +118,11 @@ void imds_take_line(struct imds_answer *a, const char *line)
         }
 }
 
-static char *endpoint_of(const struct config *c)
+char *imds_endpoint(const struct config *c)
 {
         const char *mode = config_text(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "IPv4");
-        char *endpoint =
-                mem_strdup(config_text(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT",
-                                       strcmp(mode, "IPv6") == 0 ? ENDPOINT_V6 : ENDPOINT_V4));
+        const char *fallback = strcmp(mode, "IPv6") == 0 ? IMDS_V6 : IMDS_V4;
+        char *endpoint = mem_strdup(config_text(c, "AWS_EC2_METADATA_SERVICE_ENDPOINT", fallback));
         size_t length = strlen(endpoint);
         if (length > 0 && endpoint[length - 1] == '/')
                 endpoint[length - 1] = '\0';
@@ -129,7 +134,7 @@ void imds_ask(struct supervisor *s, const struct config *c, bool want_region,
 {
         bool no_v1 = config_bool(c, "AWS_EC2_METADATA_V1_DISABLED", false);
         bool no_document = config_bool(c, "NoIID", false);
-        cleanup_free char *endpoint = endpoint_of(c);
+        cleanup_free char *endpoint = imds_endpoint(c);
         char *argv[] = {(char *)"ecs-imds", endpoint, (char *)(no_v1 ? "no-v1" : "v1"),
                         (char *)(!want_region  ? "no-region"
                                  : no_document ? "placement"
@@ -172,7 +177,7 @@ void imds_ask(struct supervisor *s, const struct config *c, bool want_region,
 void imds_answer_clear(struct imds_answer *a)
 {
         free(a->region);
-        free(a->user_data);
+        wipe(a->user_data);
         free(a->failure);
         config_warnings_clear(&a->warnings);
         *a = (struct imds_answer){0};

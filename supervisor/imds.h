@@ -17,6 +17,12 @@ struct imds_answer {
         char *failure;                   /* why something is missing, or NULL */
 };
 
+#define IMDS_ENDPOINT "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+#define IMDS_V4 "http://169.254.169.254"
+#define IMDS_V6 "http://[fd00:ec2::254]"
+/* Where the service is, by the settings; no slash at its end. Returns owned. */
+char *imds_endpoint(const struct config *c);
+
 /* Asks with the settings in c. Ends early, with what there is, when the service is stopped
  * meanwhile. */
 void imds_ask(struct supervisor *s, const struct config *c, bool want_region,

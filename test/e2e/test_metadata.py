@@ -91,7 +91,7 @@ def shop(agent, tasks):
         "healthCheck": {"command": ["CMD-SHELL", "sleep 2; echo fine"], "interval": 5,
                         "timeout": 5, "retries": 1},
         "logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}},
-    }, {"name": "done", "command": ["sh", "-c", "exit 3"], "essential": False},
+    }, {"name": "done", "command": ["sh", "-c", "sleep 1; exit 3"], "essential": False},
         taskRoleArn=ROLE, executionRoleArn=ROLE + "-exec", cpu="256", memory="128")
     (arn,) = tasks.run("shop")
     tasks.wait("RUNNING", arn)
@@ -382,8 +382,8 @@ def test_known_ids_wait_for_their_credentials(agent, server, web):
     path = uris(agent, web["Id"])[2]
     agent.fault("refuse", "acs")
     try:
-        os.kill(agent.pid("backend"), signal.SIGKILL)
-        os.kill(agent.pid("metadata"), signal.SIGKILL)
+        for pid in [agent.pid(w) for w in ("backend", "metadata")]:  # neither can fill the other
+            os.kill(pid, signal.SIGKILL)
         status, _, body = server.ask(path)
         assert (status, body) == (503, json.dumps({
             "code": "CredentialsUninitialized",

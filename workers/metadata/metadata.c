@@ -1,5 +1,5 @@
-/* metadata: start, peers, messages. The servers open once the backend has given the credentials
- * back, or after a second: what is still missing then is answered with 503. */
+/* metadata: start, peers, messages. The servers open once all credentials of running tasks are
+ * held, or after a second: what is still missing then is answered with 503. */
 #include "metadata.h"
 
 #include <errno.h>
@@ -86,6 +86,22 @@ static void handle_tasks_changed(void *context, struct ipc_request *r, const Ecs
 
 static void open_servers(struct metadata *m);
 
+static bool lacks(const struct metadata *m, const char *id)
+{
+        return *id != '\0' && credentials_find(m, id) == NULL;
+}
+
+/* A stopped task's are not given back. */
+static bool waits_for_credentials(const struct metadata *m)
+{
+        for (const struct shown_task *t = m->tasks; t != NULL; t = t->next)
+                if (strcmp(t->facts->known_status, "STOPPED") != 0 &&
+                    (lacks(m, t->facts->credentials_id) ||
+                     lacks(m, t->facts->execution_credentials_id)))
+                        return true;
+        return false;
+}
+
 static void handle_put_credentials(void *context, struct ipc_request *r, const Ecs__Envelope *e)
 {
         struct metadata *m = context;
@@ -93,7 +109,8 @@ static void handle_put_credentials(void *context, struct ipc_request *r, const E
         for (size_t i = 0; i < put->n_credentials; i++)
                 credentials_put(m, put->credentials[i]);
         credentials_prune(m);
-        open_servers(m);
+        if (!waits_for_credentials(m))
+                open_servers(m);
         Ecs__PutCredentialsReply reply = ECS__PUT_CREDENTIALS_REPLY__INIT;
         Ecs__Envelope answer = IPC_ENVELOPE(PUT_CREDENTIALS_REPLY, put_credentials_reply, &reply);
         ipc_reply(r, &answer);
@@ -164,16 +181,6 @@ static void on_accept(uv_timer_t *t)
         open_servers(t->data);
 }
 
-/* Nothing to wait for when no task has credentials. */
-static bool expects_credentials(const struct metadata *m)
-{
-        for (const struct shown_task *t = m->tasks; t != NULL; t = t->next)
-                if (*t->facts->credentials_id != '\0' ||
-                    *t->facts->execution_credentials_id != '\0')
-                        return true;
-        return false;
-}
-
 int metadata_start(struct worker *w, void **ret_state, struct error *err)
 {
         struct metadata *m = mem_zalloc(sizeof *m);
@@ -186,7 +193,7 @@ int metadata_start(struct worker *w, void **ret_state, struct error *err)
         (void)uv_timer_init(worker_loop(w), &m->accept);
         m->accept.data = m;
         (void)uv_timer_start(&m->accept, on_accept,
-                             expects_credentials(m) ? clock_wait_ms(REFILL_MS) : 0, 0);
+                             waits_for_credentials(m) ? clock_wait_ms(REFILL_MS) : 0, 0);
         *ret_state = m;
         m->engine = worker_link(w, "engine", on_engine_up, NULL, m);
         m->backend = worker_link(w, "backend", on_backend_up, NULL, m);

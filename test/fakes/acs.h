@@ -15,12 +15,12 @@
 
 static struct fake {
         struct backend backend;
-        json_t *sent;             /* envelopes for ACS */
+        json_t *sent; /* envelopes for ACS */
         unsigned activity;
-        bool cannot_store;        /* numbers */
-        int status;               /* of every request's answer */
-        Ecs__GetTasksReply tasks; /* the engine's */
-        Ecs__Envelope *asked[FAKE_WAITING_MAX];  /* copies, in order */
+        bool cannot_store;                      /* numbers */
+        int status;                             /* of every request's answer */
+        Ecs__GetTasksReply tasks;               /* the engine's */
+        Ecs__Envelope *asked[FAKE_WAITING_MAX]; /* copies, in order */
         struct {
                 ipc_reply_fn done;
                 void *arg;
@@ -62,8 +62,8 @@ bool backend_store_number(struct backend *b, const char *name, int64_t value)
         return !fake.cannot_store;
 }
 
-void ipc_link_request(struct ipc_link *l, Ecs__Envelope *e, uint32_t deadline_ms,
-                      ipc_reply_fn done, void *arg)
+void ipc_link_request(struct ipc_link *l, Ecs__Envelope *e, uint32_t deadline_ms, ipc_reply_fn done,
+                      void *arg)
 {
         size_t size = ecs__envelope__get_packed_size(e);
         cleanup_free uint8_t *packed = mem_alloc(size + 1);
@@ -82,9 +82,9 @@ static void fake_run(void)
 {
         Ecs__Envelope reply = IPC_ENVELOPE(GET_TASKS_REPLY, get_tasks_reply, &fake.tasks);
         for (; fake.answered_count < fake.asked_count; fake.answered_count++)
-                fake.waiting[fake.answered_count].done(
-                        fake.waiting[fake.answered_count].arg, fake.status,
-                        fake.status == 0 ? &reply : NULL, -1);
+                fake.waiting[fake.answered_count].done(fake.waiting[fake.answered_count].arg,
+                                                       fake.status,
+                                                       fake.status == 0 ? &reply : NULL, -1);
 }
 
 static void fake_init(void)

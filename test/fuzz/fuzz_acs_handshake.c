@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 size_t length = 0;
                 cleanup_free char *refusal = NULL;
                 buf_append(&in, data, size);
-                enum acs_answer a = acs_handshake_answer(&in, at_end == 1, "good", &length, &refusal);
+                enum acs_answer a =
+                        acs_handshake_answer(&in, at_end == 1, "good", &length, &refusal);
                 if (length > size || (a == ACS_ANSWER_REFUSED) != (refusal != NULL) ||
                     (at_end == 1 && a == ACS_ANSWER_PARTIAL))
                         abort();

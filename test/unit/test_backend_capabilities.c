@@ -24,9 +24,8 @@ static bool has(const json_t *list, const char *name)
 {
         size_t i;
         json_t *a;
-        json_array_foreach(list, i, a)
-                if (strcmp(json_string_value(json_object_get(a, "name")), name) == 0)
-                        return true;
+        json_array_foreach(list, i, a) if (strcmp(json_string_value(json_object_get(a, "name")),
+                                                  name) == 0) return true;
         return false;
 }
 
@@ -46,7 +45,8 @@ static void each_row_is_advertised_when_its_condition_holds(void **state)
         for (size_t i = 0; i < capability_row_count; i++) {
                 const struct capability *row = &capability_rows[i];
                 struct config *good = config_for(row, true), *bad = config_for(row, false);
-                cleanup_json json_t *met = attributes(good, "1.44"), *unmet = attributes(bad, "1.44"),
+                cleanup_json json_t *met = attributes(good, "1.44"),
+                                    *unmet = attributes(bad, "1.44"),
                                     *old = attributes(good, "1.16");
                 if (has(met, row->name) == (row->absent != NULL))
                         fail_msg("%s: absent: %s", row->name, row->absent ? row->absent : "no");
@@ -91,13 +91,13 @@ static void log_drivers_need_their_docker(void **state)
                 const char *api, *driver;
                 bool offered;
         } cases[] = {
-                {"1.18", "json-file", true },
-                {"1.17", "json-file", false},
-                {"1.20", "awslogs",   false},
-                {"1.21", "awslogs",   true },
+                {"1.18", "json-file",  true },
+                {"1.17", "json-file",  false},
+                {"1.20", "awslogs",    false},
+                {"1.21", "awslogs",    true },
                 {"1.24", "logentries", false},
-                {"1.25", "logentries", true},
-                {"1.29", "sumologic", true },
+                {"1.25", "logentries", true },
+                {"1.29", "sumologic",  true },
                 {"1.44", "unheard-of", false},
         };
         (void)state;
@@ -126,9 +126,8 @@ static void api_versions_are_those_ecs_knows(void **state)
                 assert_true(has(list, name));
                 assert_int_equal(has(old, name), strcmp(known[k], "1.24") <= 0);
         }
-        json_array_foreach(list, i, a)
-                count += strstr(json_string_value(json_object_get(a, "name")),
-                                "docker-remote-api") != NULL;
+        json_array_foreach(list, i, a) count +=
+                strstr(json_string_value(json_object_get(a, "name")), "docker-remote-api") != NULL;
         assert_int_equal(count, ARRAY_SIZE(known));
         config_free(c);
 }
@@ -136,10 +135,17 @@ static void api_versions_are_those_ecs_knows(void **state)
 static void outside_ec2_some_are_never_offered(void **state)
 {
         static const char *const removed[] = {
-                E "task-eni", E "cni-plugin-version", E "task-eni.ipv6",
-                E "task-eni-block-instance-metadata", E "task-eni-trunking", E "aws-appmesh",
-                E "task-eia", E "task-eia.optimized-cpu", E "service-connect-v1",
-                E "storage.ebs-task-volume-attach", E "storage.ebsta-non-root-user",
+                E "task-eni",
+                E "cni-plugin-version",
+                E "task-eni.ipv6",
+                E "task-eni-block-instance-metadata",
+                E "task-eni-trunking",
+                E "aws-appmesh",
+                E "task-eia",
+                E "task-eia.optimized-cpu",
+                E "service-connect-v1",
+                E "storage.ebs-task-volume-attach",
+                E "storage.ebsta-non-root-user",
                 E "fault-injection",
         };
         size_t count = 0;

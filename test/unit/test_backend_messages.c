@@ -73,8 +73,16 @@ static int teardown(void **state)
 static void unreadable_messages_are_as_if_never_sent(void **state)
 {
         static const char *const cases[] = {
-                "", "{", "[]", "null", "7", "{}", "{'type':null}", "{'type':7,'message':{}}",
-                "{'type':'Unheard','message':{}}", "{'type':'HeartbeatMessage'}",
+                "",
+                "{",
+                "[]",
+                "null",
+                "7",
+                "{}",
+                "{'type':null}",
+                "{'type':7,'message':{}}",
+                "{'type':'Unheard','message':{}}",
+                "{'type':'HeartbeatMessage'}",
                 "{'type':'HeartbeatMessage','message':[]}",
                 "{'type':'HeartbeatMessage','message':{'messageId':1}}",
                 "{'type':'HeartbeatMessage','message':{'messageId':'a','healthy':'yes'}}",
@@ -85,7 +93,8 @@ static void unreadable_messages_are_as_if_never_sent(void **state)
                 PAYLOAD("a", TASK("t", ",'roleCredentials':[]")),
                 PAYLOAD("a", TASK("t", ",'volumes':[7]")),
                 "{'type':'TaskManifestMessage','message':{'messageId':'a','timeline':'1'}}",
-                "{'type':'TaskManifestMessage','message':{'messageId':'a','timeline':1,'tasks':[1]}}",
+                "{'type':'TaskManifestMessage','message':{'messageId':'a','timeline':1,'tasks':[1]}"
+                "}",
                 "{'type':'TaskStopVerificationAck','message':{'messageId':'a','stopTasks':"
                 "[{'taskArn':1}]}}",
                 "{'type':'IAMRoleCredentialsMessage','message':{'messageId':'a','taskArn':'t',"
@@ -104,7 +113,8 @@ static void unreadable_messages_are_as_if_never_sent(void **state)
 static void recognised_messages_without_an_answer_are_activity(void **state)
 {
         static const char *const cases[] = {
-                "{'type':'CloseMessage','message':{}}", "{'type':'ErrorMessage','message':{}}",
+                "{'type':'CloseMessage','message':{}}",
+                "{'type':'ErrorMessage','message':{}}",
                 "{'type':'ServerException','message':{}}",
                 "{'type':'InactiveInstanceException','message':{}}",
                 "{'type':'PayloadMessage','message':{'messageId':'','clusterArn':'c',"
@@ -167,8 +177,9 @@ static void an_empty_payload_is_acknowledged(void **state)
 static void credentials_are_served_first_and_acknowledged_one_by_one(void **state)
 {
         (void)state;
-        receive_quoted(PAYLOAD("p", TASK("t", ",'roleCredentials':" CREDENTIALS("A")
-                                              ",'executionRoleCredentials':" CREDENTIALS("B"))));
+        receive_quoted(PAYLOAD(
+                "p", TASK("t", ",'roleCredentials':" CREDENTIALS(
+                                       "A") ",'executionRoleCredentials':" CREDENTIALS("B"))));
         assert_int_equal(fake.asked_count, 1);
         assert_int_equal(fake.asked[0]->body_case, ECS__ENVELOPE__BODY_PUT_CREDENTIALS);
         assert_int_equal(fake.asked[0]->put_credentials->n_credentials, 2);

@@ -30,9 +30,8 @@ static void only_what_is_known_is_said(void **state)
 {
         Ecs__StateChange c = change("RUNNING");
         cleanup_json json_t *j = body(&c);
-        cleanup_json json_t *wanted =
-                json_pack("{s:s, s:s, s:s, s:s}", "cluster", "default", "task", "arn:t", "status",
-                          "RUNNING", "reason", "");
+        cleanup_json json_t *wanted = json_pack("{s:s, s:s, s:s, s:s}", "cluster", "default",
+                                                "task", "arn:t", "status", "RUNNING", "reason", "");
         (void)state;
         assert_true(json_equal(j, wanted));
 }
@@ -58,8 +57,12 @@ static void texts_are_cut_between_characters(void **state)
                 const char *text;
                 size_t max, length;
         } cases[] = {
-                {"abc", 3, 3},       {"abcd", 3, 3},      {"", 3, 0},
-                {"ab\xc3\xa4", 3, 2}, {"ab\xc3\xa4", 4, 4}, {"\xf0\x9f\x98\x80", 3, 0},
+                {"abc",              3, 3},
+                {"abcd",             3, 3},
+                {"",                 3, 0},
+                {"ab\xc3\xa4",       3, 2},
+                {"ab\xc3\xa4",       4, 4},
+                {"\xf0\x9f\x98\x80", 3, 0},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -94,9 +97,12 @@ static void bytes_that_are_no_text_are_replaced(void **state)
         static const struct {
                 const char *given, *sent;
         } cases[] = {
-                {"caf\xc3\xa9", "caf\xc3\xa9"},        {"a\xff" "b\xc3", "a?b?"},
-                {"\xc3\x28", "?("},                     {"\xed\xa0\x80", "???"},
-                {"\xf0\x9f\x98\x80\x80", "\xf0\x9f\x98\x80?"},
+                {"caf\xc3\xa9",            "caf\xc3\xa9"      },
+                {"a\xff"
+                 "b\xc3", "a?b?"             },
+                {"\xc3\x28",               "?("               },
+                {"\xed\xa0\x80",           "???"              },
+                {"\xf0\x9f\x98\x80\x80",   "\xf0\x9f\x98\x80?"},
         };
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -155,8 +161,9 @@ static void bindings_are_single_ports_or_ranges(void **state)
 
 static void later_changes_take_the_place_of_earlier_ones(void **state)
 {
-        Ecs__ContainerChange early = ECS__CONTAINER_CHANGE__INIT, late = ECS__CONTAINER_CHANGE__INIT,
-                             *first[] = {&early}, *second[] = {&late};
+        Ecs__ContainerChange early = ECS__CONTAINER_CHANGE__INIT,
+                             late = ECS__CONTAINER_CHANGE__INIT, *first[] = {&early},
+                             *second[] = {&late};
         Ecs__StateChange a = change("PENDING"), b = change("RUNNING");
         const Ecs__StateChange *changes[] = {&a, &b};
         const struct submit_options o = {.cluster = "default"};

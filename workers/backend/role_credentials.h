@@ -6,7 +6,7 @@
 
 struct role_credentials {
         char *access_key_id, *secret_access_key, *session_token;
-        int64_t until_ms;  /* wall clock; 0 = IMDS did not say */
+        int64_t until_ms; /* wall clock; 0 = IMDS did not say */
 };
 
 /* Fills ret (owned: role_credentials_clear). -EBADMSG, ret untouched: no good credentials. */

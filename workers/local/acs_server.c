@@ -1,12 +1,13 @@
 /* acs_server: the other end of an agent's sessions: the upgrade, then what is said. Payloads are
  * kept until acknowledged: those of tasks an agent has not taken are sent again when it connects.
- * TCS connections are accepted and what comes is recorded. */
+ * Every frame of TCS is signed: it is judged, recorded and acknowledged. */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "authenticate.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -15,6 +16,7 @@
 #include "random.h"
 #include "record.h"
 #include "session.h"
+#include "tcs_frame.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -56,11 +58,82 @@ static void handle_ack(struct session *s, const json_t *message)
         }
 }
 
+/* ---- TCS ---- */
+
+static const char *frame_header(const void *frame, const char *name)
+{
+        return tcs_frame_header(frame, name);
+}
+
+/* NULL when all is well, else the error TCS would answer, with its text in a. */
+static const char *judge_frame(struct session *s, const struct tcs_frame *f, struct answer *a)
+{
+        const struct signed_request q = {.method = "GET",
+                                         .target = s->target,
+                                         .body = f->body,
+                                         .length = f->body_length,
+                                         .header = frame_header,
+                                         .source = f};
+        const char *host = tcs_frame_header(f, "Host");
+        if (authenticate(s->local, &q, a) != CALLER_AGENT)
+                return a->code != NULL ? a->code : "AccessDeniedException";
+        if (host == NULL || strcmp(host, s->host) != 0) {
+                answer_error(a, "BadRequestException", "Host is not that of the session");
+                return a->code;
+        }
+        return NULL;
+}
+
+static const struct {
+        const char *type, *ack;
+} telemetry[] = {
+        {"PublishMetricsRequest",        "AckPublishMetric"        },
+        {"PublishHealthRequest",         "AckPublishHealth"        },
+        {"PublishInstanceStatusRequest", "AckPublishInstanceStatus"},
+};
+
+static const char *ack_of(const char *type)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(telemetry); i++)
+                if (strcmp(telemetry[i].type, type) == 0)
+                        return telemetry[i].ack;
+        return NULL;
+}
+
+static void telemetry_received(struct session *s, const char *text, size_t length)
+{
+        struct tcs_frame f = {0};
+        struct answer a = {0};
+        const char *error = "BadRequestException", *ack = NULL;
+        bool is_frame = tcs_frame_parse(text, length, &f) == 0;
+        if (is_frame)
+                error = judge_frame(s, &f, &a);
+        else
+                answer_error(&a, error, "no signed headers, empty line and JSON");
+        cleanup_json json_t *j = json_loadb(is_frame ? f.body : "", f.body_length, 0, NULL);
+        if (error == NULL)
+                ack = ack_of(text_of(j, "type"));
+        if (error == NULL && (ack == NULL || !json_is_object(json_object_get(j, "message")))) {
+                error = "InvalidParameterException";
+                answer_error(&a, error, "no message of TCS");
+        }
+        record_message(s->local->record, session_name(s), is_frame ? f.body : text,
+                       is_frame ? f.body_length : length, error != NULL ? error : "");
+        session_send(s, error != NULL ? error : ack,
+                     json_pack("{s:s}", "message", error != NULL ? a.text : "OK"));
+        free(a.text);
+        tcs_frame_clear(&f);
+}
+
 void acs_received(struct session *s, const char *text, size_t length)
 {
+        if (s->telemetry) {
+                telemetry_received(s, text, length);
+                return;
+        }
         cleanup_json json_t *j = json_loadb(text, length, 0, NULL);
         record_message(s->local->record, session_name(s), text, length, "");
-        if (!s->telemetry && strcmp(text_of(j, "type"), "AckRequest") == 0)
+        if (strcmp(text_of(j, "type"), "AckRequest") == 0)
                 handle_ack(s, json_object_get(j, "message"));
 }
 

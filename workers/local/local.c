@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "authenticate.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "error.h"
@@ -171,12 +172,28 @@ static const char *operation_name(const struct http_exchange *x)
         return target + strlen(TARGET);
 }
 
+static const char *header_of(const void *x, const char *name)
+{
+        return http_request_header(x, name);
+}
+
+static struct signed_request signed_request(const struct http_exchange *x)
+{
+        struct signed_request q = {.method = http_method(x),
+                                   .target = http_target(x),
+                                   .header = header_of,
+                                   .source = x};
+        q.body = http_body(x, &q.length);
+        return q;
+}
+
 static void on_request(void *arg, struct http_exchange *x)
 {
         struct local *l = arg;
         struct answer a = {0};
         const char *operation = operation_name(x);
-        unsigned caller = authenticate(l, x, &a);
+        const struct signed_request q = signed_request(x);
+        unsigned caller = authenticate(l, &q, &a);
         if (http_tag(x) == 0 && caller != CALLER_USER)
                 http_set_tag(x, record_request(l->record, operation, x));
         enum fault_verdict verdict =

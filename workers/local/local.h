@@ -199,7 +199,3 @@ unsigned acs_renew_credentials(struct local *l, const char *task_arn, int64_t un
 extern const struct ipc_handler local_handlers[IPC_BODY_MAX];
 
 extern const struct worker_spec local_spec;
-
-/* ---- authenticate.c ---- */
-/* 0 for none (answer filled), else enum caller. */
-unsigned authenticate(struct local *l, struct http_exchange *x, struct answer *a);

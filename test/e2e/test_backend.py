@@ -39,7 +39,7 @@ def test_registration_sessions_and_calls_have_their_form(agent):
         assert c["status"] == 200 and c["method"] == "POST" and c["target"] == "/"
         assert h["X-Amz-Target"] == "AmazonEC2ContainerServiceV20141113." + c["operation"]
         assert h["Content-Type"] == "application/x-amz-json-1.1"
-        assert re.fullmatch(r"Amazon ECS Agent - v\d\S* \(\S+\) \(linux; LINUX\) "
+        assert re.fullmatch(r"Amazon ECS Agent - v\d\S* \(\S+\) \(linux; \w+\) "
                             r"\(\+http://aws.amazon.com/ecs/\)", h["User-Agent"]), h["User-Agent"]
         assert re.fullmatch(r"AWS4-HMAC-SHA256 Credential=AKIA\w+/\d{8}/us-east-1/ecs/aws4_request, "
                             r"SignedHeaders=content-length;content-type;host;x-amz-date;"

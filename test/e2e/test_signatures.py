@@ -129,11 +129,15 @@ TCS = SIGN + textwrap.dedent("""
     idle = {'type': 'PublishMetricsRequest', 'message': {
         'metadata': {'cluster': 'default', 'containerInstance': arn, 'messageId': 'm', 'fin': True,
                      'idle': True}, 'timestamp': 1700000000.123}}
-    health = {'type': 'PublishHealthRequest', 'message': {'metadata': {}, 'tasks': []}}
+    health = {'type': 'PublishHealthRequest', 'message': {
+        'metadata': {'cluster': 'default', 'containerInstance': arn, 'messageId': 'h', 'fin': True},
+        'tasks': [], 'timestamp': 1700000000}}
+    strange = json.loads(json.dumps(idle))
+    strange['message']['metadata']['idle'] = 'yes'
     answers = []
     for text in (frame(idle, target), frame(health, target), frame(idle, target, token='t'),
                  frame(idle, target, secret='wrong'), frame(idle, target + '&x=y'),
-                 frame(idle, target)[:-1] + b' ', frame({'type': 'Other'}, target),
+                 frame(idle, target)[:-1] + b' ', frame({'type': 'Other'}, target), frame(strange, target),
                  json.dumps(idle).encode(), b'x'):
         write(s, text)
         answers.append(read(s))
@@ -161,9 +165,9 @@ def test_telemetry_is_signed_frame_by_frame(agent):
     assert answers == ["AckPublishMetric", "AckPublishHealth", "AckPublishMetric",
                        "InvalidSignatureException", "InvalidSignatureException",
                        "InvalidSignatureException", "InvalidParameterException",
-                       "BadRequestException", "BadRequestException"]
+                       "SerializationException", "BadRequestException", "BadRequestException"]
     recorded = agent.record("message", "tcs", before)
     assert len(recorded) == len(answers) and ["error" in r for r in recorded] == [
-        False] * 3 + [True] * 6
+        False] * 3 + [True] * 7
     assert recorded[0]["body"]["message"]["metadata"]["idle"] is True
     assert len(agent.record("handshake", "tcs", before)) == 2

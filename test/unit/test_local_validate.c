@@ -24,7 +24,7 @@ static void every_type_is_known(void **state)
                                 fail_msg("%s: '%.*s' has no type", shapes[i].name, (int)n, p);
                         type += 1 + strspn(type + 1, "-[{");
                         p += n;
-                        if (strcspn(type, " <") == 1 && strchr("sibd?", *type) != NULL)
+                        if (strcspn(type, " <") == 1 && strchr("silubdf?", *type) != NULL)
                                 continue;
                         if (shape_find(type, strcspn(type, " <")) == NULL)
                                 fail_msg("%s: no shape for '%.*s'", shapes[i].name,
@@ -33,55 +33,80 @@ static void every_type_is_known(void **state)
         }
 }
 
-static void every_user_operation_has_a_shape(void **state)
+static void every_operation_has_a_shape(void **state)
 {
         (void)state;
         for (size_t i = 0; i < operation_count; i++)
-                if ((operations[i].callers & CALLER_USER) != 0 &&
-                    shape_find(operations[i].name, strlen(operations[i].name)) == NULL)
+                if (shape_find(operations[i].name, strlen(operations[i].name)) == NULL)
                         fail_msg("no shape for %s", operations[i].name);
 }
 
 static const struct {
         const char *operation, *request, *code, *words;
 } cases[] = {
-        {"RunTask",                "{\"taskDefinition\": \"a\"}",                                                 NULL,                        NULL                                                 },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"cluster\": null, \"tags\": null}",              NULL,                        NULL                                                 },
-        {"RunTask",                "{}",                                                                          "InvalidParameterException", "taskDefinition should not be null"                  },
-        {"RunTask",                "{\"taskDefinition\": \"\"}",                                                  "InvalidParameterException", "taskDefinition"                                     },
-        {"RunTask",                "{\"taskDefinition\": 1}",                                                     "SerializationException",
-         "NUMBER_VALUE can not be converted to a String: taskDefinition"                                                                                                                            },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"count\": 4294967296}",                          "SerializationException",
-         "count"                                                                                                                                                                                    },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"count\": 1.5}",                                 "SerializationException",
-         "count"                                                                                                                                                                                    },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"conut\": 1}",                                   "InvalidParameterException",
-         "Unknown parameter in input: \"conut\""                                                                                                                                                    },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"launchType\": \"FARGATE\"}",
-         "UnsupportedFeatureException",                                                                                                        "launchType FARGATE"                                 },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"launchType\": \"MOON\"}",
-         "InvalidParameterException",                                                                                                          "one of EC2 FARGATE EXTERNAL MANAGED_INSTANCES"      },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"enableExecuteCommand\": false}",                NULL,                        NULL                                                 },
-        {"RunTask",                "{\"taskDefinition\": \"a\", \"tags\": [{\"key\": \"a\"}, {\"kee\": \"a\"}]}",
-         "InvalidParameterException",                                                                                                          "tags[1].kee"                                        },
+        {"SubmitTaskStateChange",
+         "{\"task\":\"t\",\"status\":\"RUNNING\",\"pullStartedAt\":1.5,\"containers\":[{"
+         "\"containerName\":\"c\",\"exitCode\":0,\"networkBindings\":[{\"containerPort\":1,"
+         "\"protocol\":\"tcp\"}]}]}",                                                                                NULL,                        NULL                                                 },
+        {"SubmitTaskStateChange",     "{\"task\":\"t\",\"status\":\"PAUSED\"}",
+         "InvalidParameterException",                                                                                                             "PAUSED"                                             },
+        {"SubmitTaskStateChange",     "{\"task\":\"t\",\"containers\":[{\"status\":\"RUNNING\"}]}",
+         "InvalidParameterException",                                                                                                             "containers[0].containerName"                        },
+        {"SubmitTaskStateChange",
+         "{\"task\":\"t\",\"containers\":[{\"containerName\":\"c\",\"exitCode\":\"0\"}]}",                           "SerializationException",    "containers[0].exitCode"                             },
+        {"SubmitTaskStateChange",     "{\"task\":\"t\",\"pullStartedAt\":\"now\"}",
+         "SerializationException",                                                                                                                "pullStartedAt"                                      },
+        {"RegisterContainerInstance",
+         "{\"totalResources\":[{\"name\":\"CPU\",\"type\":\"INTEGER\",\"integerValue\":1.5}]}",                      "SerializationException",    "totalResources[0].integerValue"                     },
+        {"RegisterContainerInstance", "{\"totalResources\":[],\"attributes\":[{\"value\":\"v\"}]}",
+         "InvalidParameterException",                                                                                                             "attributes[0].name"                                 },
+        {"RegisterContainerInstance", "{\"totalResources\":[],\"colour\":\"blue\"}",
+         "InvalidParameterException",                                                                                                             "colour"                                             },
+        {"DiscoverPollEndpoint",      "{\"containerInstance\":\"i\",\"zoneId\":\"\"}",                               NULL,                        NULL                                                 },
+        {"DiscoverPollEndpoint",      "{\"zoneId\":\"\"}",                                                           "InvalidParameterException",
+         "containerInstance"                                                                                                                                                                           },
+        {"PublishMetricsRequest",
+         "{\"metadata\":{\"cluster\":\"c\",\"containerInstance\":\"i\",\"messageId\":\"m\"},"
+         "\"timestamp\":1.5,\"taskMetrics\":[{\"containerMetrics\":[{\"networkStatsSet\":{"
+         "\"rxBytes\":{\"min\":-1,\"max\":1,\"sampleCount\":1,\"sum\":1}}}]}]}",                                     "SerializationException",
+         "taskMetrics[0].containerMetrics[0].networkStatsSet.rxBytes.min"                                                                                                                              },
+        {"RunTask",                   "{\"taskDefinition\": \"a\"}",                                                 NULL,                        NULL                                                 },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"cluster\": null, \"tags\": null}",              NULL,                        NULL                                                 },
+        {"RunTask",                   "{}",                                                                          "InvalidParameterException", "taskDefinition should not be null"                  },
+        {"RunTask",                   "{\"taskDefinition\": \"\"}",                                                  "InvalidParameterException", "taskDefinition"                                     },
+        {"RunTask",                   "{\"taskDefinition\": 1}",                                                     "SerializationException",
+         "NUMBER_VALUE can not be converted to a String: taskDefinition"                                                                                                                               },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"count\": 4294967296}",                          "SerializationException",
+         "count"                                                                                                                                                                                       },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"count\": 1.5}",                                 "SerializationException",
+         "count"                                                                                                                                                                                       },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"conut\": 1}",                                   "InvalidParameterException",
+         "Unknown parameter in input: \"conut\""                                                                                                                                                       },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"launchType\": \"FARGATE\"}",
+         "UnsupportedFeatureException",                                                                                                           "launchType FARGATE"                                 },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"launchType\": \"MOON\"}",
+         "InvalidParameterException",                                                                                                             "one of EC2 FARGATE EXTERNAL MANAGED_INSTANCES"      },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"enableExecuteCommand\": false}",                NULL,                        NULL                                                 },
+        {"RunTask",                   "{\"taskDefinition\": \"a\", \"tags\": [{\"key\": \"a\"}, {\"kee\": \"a\"}]}",
+         "InvalidParameterException",                                                                                                             "tags[1].kee"                                        },
         {"RunTask",
          "{\"taskDefinition\": \"a\", \"overrides\": {\"containerOverrides\": "
-         "[{\"name\": \"x\", \"environment\": [{\"name\": 1}]}]}}",                                               "SerializationException",    "overrides.containerOverrides[0].environment[0].name"},
+         "[{\"name\": \"x\", \"environment\": [{\"name\": 1}]}]}}",                                                  "SerializationException",    "overrides.containerOverrides[0].environment[0].name"},
         {"RegisterTaskDefinition",
-         "{\"family\": \"f\", \"containerDefinitions\": [{\"name\": \"a\"}]}",                                    "ClientException",
-         "containerDefinitions[0].image"                                                                                                                                                            },
-        {"RegisterTaskDefinition",
-         "{\"family\": \"f\", \"containerDefinitions\": [{\"name\": \"a\", \"image\": \"i\", "
-         "\"dockerLabels\": {\"k\": 1}}]}",                                                                       "SerializationException",    "containerDefinitions[0].dockerLabels.k"             },
+         "{\"family\": \"f\", \"containerDefinitions\": [{\"name\": \"a\"}]}",                                       "ClientException",
+         "containerDefinitions[0].image"                                                                                                                                                               },
         {"RegisterTaskDefinition",
          "{\"family\": \"f\", \"containerDefinitions\": [{\"name\": \"a\", \"image\": \"i\", "
-         "\"logConfiguration\": {\"logDriver\": \"json\"}}]}",                                                    "ClientException",           "json-file"                                          },
+         "\"dockerLabels\": {\"k\": 1}}]}",                                                                          "SerializationException",    "containerDefinitions[0].dockerLabels.k"             },
+        {"RegisterTaskDefinition",
+         "{\"family\": \"f\", \"containerDefinitions\": [{\"name\": \"a\", \"image\": \"i\", "
+         "\"logConfiguration\": {\"logDriver\": \"json\"}}]}",                                                       "ClientException",           "json-file"                                          },
         {"DescribeServices",
          "{\"services\": [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\","
-         "\"9\",\"10\",\"11\"]}",                                                                                 "InvalidParameterException", "services cannot have more than 10 entries"          },
-        {"CreateService",          "{\"serviceName\": \"s\", \"loadBalancers\": [1]}",
-         "UnsupportedFeatureException",                                                                                                        "loadBalancers"                                      },
-        {"CreateService",          "{\"serviceName\": \"s\", \"loadBalancers\": []}",                             NULL,                        NULL                                                 },
+         "\"9\",\"10\",\"11\"]}",                                                                                    "InvalidParameterException", "services cannot have more than 10 entries"          },
+        {"CreateService",             "{\"serviceName\": \"s\", \"loadBalancers\": [1]}",
+         "UnsupportedFeatureException",                                                                                                           "loadBalancers"                                      },
+        {"CreateService",             "{\"serviceName\": \"s\", \"loadBalancers\": []}",                             NULL,                        NULL                                                 },
 };
 
 static void requests_are_accepted_or_refused_by_name(void **state)
@@ -114,7 +139,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_type_is_known),
-                cmocka_unit_test(every_user_operation_has_a_shape),
+                cmocka_unit_test(every_operation_has_a_shape),
                 cmocka_unit_test(requests_are_accepted_or_refused_by_name),
                 cmocka_unit_test(a_null_member_is_as_if_absent),
         };

@@ -17,6 +17,7 @@
 #include "record.h"
 #include "session.h"
 #include "tcs_frame.h"
+#include "validate.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -48,8 +49,7 @@ static void handle_ack(struct session *s, const json_t *message)
         const char *id = text_of(message, "messageId");
         const char *arn;
         json_t *t;
-        json_object_foreach(l->objects[K_TASK], arn, t)
-        {
+        json_object_foreach (l->objects[K_TASK], arn, t) {
                 const char *pending = text_of(t, "x-pending-message");
                 if (*id == '\0' || strcmp(pending, id) != 0)
                         continue;
@@ -113,10 +113,12 @@ static void telemetry_received(struct session *s, const char *text, size_t lengt
         cleanup_json json_t *j = json_loadb(is_frame ? f.body : "", f.body_length, 0, NULL);
         if (error == NULL)
                 ack = ack_of(text_of(j, "type"));
-        if (error == NULL && (ack == NULL || !json_is_object(json_object_get(j, "message")))) {
+        if (error == NULL && ack == NULL) {
                 error = "InvalidParameterException";
                 answer_error(&a, error, "no message of TCS");
         }
+        if (error == NULL && !validate(text_of(j, "type"), json_object_get(j, "message"), &a))
+                error = a.code;
         record_message(s->local->record, session_name(s), is_frame ? f.body : text,
                        is_frame ? f.body_length : length, error != NULL ? error : "");
         session_send(s, error != NULL ? error : ack,
@@ -177,8 +179,7 @@ static void catch_up(struct session *s, bool send_credentials)
         struct local *l = s->local;
         const char *arn;
         json_t *t;
-        json_object_foreach(l->objects[K_TASK], arn, t)
-        {
+        json_object_foreach (l->objects[K_TASK], arn, t) {
                 const json_t *d = store_find(l, K_TASK_DEFINITION, text_of(t, "taskDefinitionArn"));
                 bool has_role = *text_of(d, "taskRoleArn") != '\0' ||
                                 *text_of(d, "executionRoleArn") != '\0';
@@ -217,8 +218,7 @@ unsigned acs_renew_credentials(struct local *l, const char *task_arn, int64_t un
         unsigned count = 0;
         const char *slot;
         json_t *made;
-        json_object_foreach(l->roles, slot, made)
-        {
+        json_object_foreach (l->roles, slot, made) {
                 cleanup_free char *arn = mem_strndup(slot, strcspn(slot, " "));
                 const json_t *t = store_find(l, K_TASK, arn);
                 struct session *s = session_of(l, text_of(t, "containerInstanceArn"));

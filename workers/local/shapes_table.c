@@ -1,7 +1,8 @@
 /* shapes_table: the requests of the ECS API (2014-11-13), one shape a row, read by validate.c.
  *
  *   member[!]:[-]type[<n]    ! required, - known but not supported here, <n at most n entries
- *   types                    s string, i integer, b boolean, d number, [T list, {T map, @E enum,
+ *   types                    s string, i integer, l long, u long from 0, b boolean,
+ *                            d number, f number from 0, [T list, {T map, @E enum,
  *                            else the name of a shape
  *   "@Enum"                  its values; those behind - are known but not supported here
  */
@@ -91,6 +92,26 @@ const struct shape shapes[] = {
          "cluster:s nextToken:s maxResults:i launchType:@AnyLaunchType "
          "schedulingStrategy:@AnySchedulingStrategy resourceManagementType:@ResourceManagement"},
 
+        /* what agents call */
+        {"RegisterContainerInstance",
+         "cluster:s instanceIdentityDocument:s instanceIdentityDocumentSignature:s "
+         "totalResources!:[Resource versionInfo:VersionInfo containerInstanceArn:s "
+         "attributes:[Attribute platformDevices:[PlatformDevice tags:[Tag<50 clientToken:s"},
+        {"DiscoverPollEndpoint", "containerInstance!:s cluster:s zoneId:s"},
+        {"SubmitTaskStateChange",
+         "cluster:s task!:s status:@ChangeStatus reason:s containers:[ContainerStateChange "
+         "attachments:[AttachmentStateChange managedAgents:[ManagedAgentStateChange "
+         "pullStartedAt:d pullStoppedAt:d executionStoppedAt:d"},
+        {"SubmitAttachmentStateChanges", "cluster:s attachments!:[AttachmentStateChange"},
+
+        /* what agents say on TCS */
+        {"PublishMetricsRequest",
+         "metadata!:MetricsMetadata instanceMetrics:InstanceMetrics taskMetrics:[TaskMetric "
+         "timestamp!:d"},
+        {"PublishHealthRequest", "metadata!:HealthMetadata tasks:[TaskHealth timestamp!:d"},
+        {"PublishInstanceStatusRequest",
+         "metadata!:InstanceStatusMetadata statuses:[InstanceStatus timestamp!:d"},
+
         /* what they are made of */
         {"Tag", "key:s value:s"},
         {"KeyValue", "name:s value:s"},
@@ -158,6 +179,65 @@ const struct shape shapes[] = {
         {"CircuitBreaker", "enable!:b rollback!:b"},
         {"DeploymentController", "type!:@ControllerType"},
 
+        {"Resource",
+         "name!:s type!:s doubleValue:d longValue:l integerValue:i stringSetValue:[s"},
+        {"VersionInfo", "agentVersion:s agentHash:s dockerVersion:s"},
+        {"PlatformDevice", "id!:s type!:@PlatformDeviceType"},
+        {"ContainerStateChange",
+         "containerName!:s imageDigest:s runtimeId:s exitCode:i networkBindings:[NetworkBinding "
+         "reason:s status:@ChangeStatus"},
+        {"NetworkBinding",
+         "bindIP:s containerPort:i hostPort:i protocol:@Protocol containerPortRange:s "
+         "hostPortRange:s"},
+        {"AttachmentStateChange", "attachmentArn!:s status!:s"},
+        {"ManagedAgentStateChange",
+         "containerName!:s managedAgentName!:@ManagedAgentName status!:s reason:s"},
+        {"MetricsMetadata", "cluster!:s containerInstance!:s messageId!:s idle:b fin:b"},
+        {"InstanceMetrics", "storage:InstanceStorage generalMetricsPayload:[GeneralMetrics"},
+        {"InstanceStorage", "rootFilesystem:f dataFilesystem:f"},
+        {"GeneralMetrics",
+         "dimensions:[Dimension metricType:@MetricType generalMetrics:[GeneralMetric"},
+        {"Dimension", "key:s value:s"},
+        {"GeneralMetric",
+         "metricName:s metricValues:[d metricCounts:[l metricValueDouble:f metricValueLong:u "
+         "metricValueStatsSet:StatsSet unit:s"},
+        {"StatsSet", "min:d max:d sampleCount:u sum:d"},
+        {"RateStatsSet", "min!:f max!:f sampleCount!:u sum!:f"},
+        {"CountStatsSet",
+         "min!:u max!:u sampleCount!:u sum!:u overflowMin:u overflowMax:u overflowSum:u"},
+        {"TaskMetric",
+         "taskArn:s clusterArn:s taskDefinitionFamily:s taskDefinitionVersion:s "
+         "containerMetrics:[ContainerMetric ephemeralStorageMetrics:EphemeralStorage "
+         "volumeMetrics:[VolumeMetric serviceConnectMetricsWrapper:[GeneralMetrics"},
+        {"ContainerMetric",
+         "containerArn:s containerName:s cpuStatsSet:StatsSet memoryStatsSet:StatsSet "
+         "networkStatsSet:NetworkStats storageStatsSet:StorageStats restartStatsSet:RestartStats "
+         "generalMetricsPayload:[GeneralMetrics"},
+        {"NetworkStats",
+         "rxBytesPerSecond:RateStatsSet rxBytes:CountStatsSet rxDropped:CountStatsSet "
+         "rxErrors:CountStatsSet rxPackets:CountStatsSet txBytesPerSecond:RateStatsSet "
+         "txBytes:CountStatsSet txDropped:CountStatsSet txErrors:CountStatsSet "
+         "txPackets:CountStatsSet"},
+        {"StorageStats", "readSizeBytes:CountStatsSet writeSizeBytes:CountStatsSet"},
+        {"RestartStats", "restartCount:u"},
+        {"EphemeralStorage", "bytesUtilized:CountStatsSet"},
+        {"VolumeMetric", "volumeId:s volumeName:s utilized:RateStatsSet size:RateStatsSet"},
+        {"HealthMetadata", "cluster!:s containerInstance!:s messageId!:s fin:b"},
+        {"TaskHealth",
+         "taskArn:s clusterArn:s taskDefinitionFamily:s taskDefinitionVersion:s "
+         "containers:[ContainerHealth"},
+        {"ContainerHealth",
+         "containerName:s healthStatus:@HealthStatus statusSince:d statusMessage:s"},
+        {"InstanceStatusMetadata", "cluster!:s containerInstance!:s requestId!:s"},
+        {"InstanceStatus",
+         "type:s status:@InstanceHealth statusReason:s lastUpdated:d lastStatusChange:d"},
+
+        {"@ChangeStatus", "PENDING RUNNING STOPPED"},
+        {"@PlatformDeviceType", "GPU NEURON_DEVICE"},
+        {"@ManagedAgentName", "ExecuteCommandAgent"},
+        {"@MetricType", "1 2"},
+        {"@HealthStatus", "HEALTHY UNHEALTHY UNKNOWN"},
+        {"@InstanceHealth", "OK IMPAIRED INSUFFICIENT_DATA INITIALIZING"},
         {"@ClusterField", "ATTACHMENTS CONFIGURATIONS SETTINGS STATISTICS TAGS"},
         {"@ContainerInstanceField", "TAGS CONTAINER_INSTANCE_HEALTH"},
         {"@ContainerInstanceStatus",

@@ -224,6 +224,14 @@ static bool check_value(const struct walk *w, const char *path, const char *type
                 return json_is_string(v) || mistyped(w, path, v, "a String");
         case 'i':
                 return is_int32(v) || mistyped(w, path, v, "an Integer");
+        case 'l':
+                return json_is_integer(v) || mistyped(w, path, v, "a Long");
+        case 'u':
+                return (json_is_integer(v) && json_integer_value(v) >= 0) ||
+                       mistyped(w, path, v, "a Long from 0");
+        case 'f':
+                return (json_is_number(v) && json_number_value(v) >= 0) ||
+                       mistyped(w, path, v, "a Double from 0");
         case 'b':
                 return json_is_boolean(v) || mistyped(w, path, v, "a Boolean");
         case 'd':

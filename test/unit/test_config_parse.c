@@ -78,6 +78,7 @@ static size_t mistakes(const struct outcome *o)
         return n;
 }
 
+/* H19, H21, H22, H23 */
 static void layers_have_their_order(void **state)
 {
         static const struct {
@@ -116,21 +117,21 @@ struct value_case {
 };
 
 static const struct value_case values[] = {
-        /* grammar of lines: first '=', quotes kept, last duplicate, comments are nothing special */
+        /* H20, grammar of lines: first '=', quotes kept, last duplicate, comments are nothing special */
         {"ECS_CLUSTER=a=b", NULL, "ECS_CLUSTER", "a=b", false},
         {"ECS_CLUSTER=\"x\"", NULL, "ECS_CLUSTER", "\"x\"", false},
         {"ECS_CLUSTER=a\nECS_CLUSTER=b", NULL, "ECS_CLUSTER", "b", false},
         {"  ECS_CLUSTER= a \r\n", NULL, "ECS_CLUSTER", "a", false},
         {"#ECS_CLUSTER=a", NULL, "ECS_CLUSTER", "low", false},
         {"ECS_CLUSTER", NULL, "ECS_CLUSTER", "low", false},
-        /* booleans */
+        /* H25, booleans */
         {"ECS_DISABLE_PRIVILEGED=T", NULL, "ECS_DISABLE_PRIVILEGED", "true", false},
         {"ECS_DISABLE_PRIVILEGED=1", NULL, "ECS_DISABLE_PRIVILEGED", "true", false},
         {"ECS_DISABLE_PRIVILEGED=yes", NULL, "ECS_DISABLE_PRIVILEGED", "false", true},
         {"ECS_ENABLE_FIRELENS_ASYNC=False", NULL, "ECS_ENABLE_FIRELENS_ASYNC", "false", false},
         {"ECS_DISABLE_PRIVILEGED=", "{\"PrivilegedDisabled\":true}", "ECS_DISABLE_PRIVILEGED",
          "true", false},
-        /* durations and their minima */
+        /* H26, H27, H28, durations and their minima */
         {"ECS_CONTAINER_STOP_TIMEOUT=2m", NULL, "ECS_CONTAINER_STOP_TIMEOUT", "120000", false},
         {"ECS_CONTAINER_STOP_TIMEOUT=1ms", NULL, "ECS_CONTAINER_STOP_TIMEOUT", "1000", true},
         {"ECS_CONTAINER_STOP_TIMEOUT=1ns", NULL, "ECS_CONTAINER_STOP_TIMEOUT", "1000", true},
@@ -148,14 +149,14 @@ static const struct value_case values[] = {
         {"ECS_CGROUP_CPU_PERIOD=1ms", NULL, "ECS_CGROUP_CPU_PERIOD", "100", true},
         {"ECS_CGROUP_CPU_PERIOD=10ms", NULL, "ECS_CGROUP_CPU_PERIOD", "10", false},
         {"", "{\"DockerStopTimeout\":2000000000}", "ECS_CONTAINER_STOP_TIMEOUT", "2000", false},
-        /* only while polling */
+        /* H29, only while polling */
         {"ECS_POLL_METRICS=true\nECS_POLLING_METRICS_WAIT_DURATION=1s", NULL,
          "ECS_POLLING_METRICS_WAIT_DURATION", "5000", true},
         {"ECS_POLL_METRICS=true\nECS_POLLING_METRICS_WAIT_DURATION=1m", NULL,
          "ECS_POLLING_METRICS_WAIT_DURATION", "20000", true},
         {"ECS_POLLING_METRICS_WAIT_DURATION=1m", NULL, "ECS_POLLING_METRICS_WAIT_DURATION",
          "60000", false},
-        /* numbers */
+        /* H33, numbers; the CPU period is above, the rate limit below */
         {"ECS_RESERVED_MEMORY=70000", NULL, "ECS_RESERVED_MEMORY", "0", true},
         {"ECS_RESERVED_MEMORY=256", NULL, "ECS_RESERVED_MEMORY", "256", false},
         {"ECS_TASK_PIDS_LIMIT=0", NULL, "ECS_TASK_PIDS_LIMIT", NULL, true},
@@ -177,7 +178,7 @@ static const struct value_case values[] = {
          false},
         {"ECS_INSTANCE_IP_COMPATIBILITY=ipx", NULL, "ECS_INSTANCE_IP_COMPATIBILITY", NULL, true},
         {"ECS_LOGLEVEL=CRIT", NULL, "ECS_LOGLEVEL", "crit", false},
-        /* ports, ranges, pairs */
+        /* H32, H33, H34, ports, ranges, pairs */
         {"ECS_RESERVED_PORTS=[1, 2]", NULL, "ECS_RESERVED_PORTS", "[1,2]", false},
         {"ECS_RESERVED_PORTS=[1] trailing", NULL, "ECS_RESERVED_PORTS", "[1]", false},
         {"ECS_RESERVED_PORTS=[1,\"x\",70000]", NULL, "ECS_RESERVED_PORTS", "[1]", true},
@@ -226,6 +227,7 @@ static void values_are_normalised(void **state)
         }
 }
 
+/* H22, H30, H31 */
 static void some_mistakes_are_fatal(void **state)
 {
         static const struct {
@@ -276,6 +278,45 @@ static void unknown_names_get_a_hint(void **state)
         assert_true(warned(&o, "is ECS_POLLING_METRICS_WAIT_DURATION meant?"));
         assert_true(warned(&o, "ECS_SOMETHING_ELSE_ENTIRELY_UNRELATED is no known setting, "
                                "ignored"));
+        clear(&o);
+}
+
+/* A row that lacks a feature refuses what asks for it, and nothing else. */
+static void what_is_absent_is_refused_by_name(void **state)
+{
+        static const struct config_row gpu = {"X", CONFIG_BOOL, .fallback = "false",
+                                              .absent = "a feature"};
+        static const struct config_row drivers = {"X", CONFIG_JSON_STRINGS, .absent = "a feature",
+                                                  .absent_word = "special"};
+        (void)state;
+        assert_true(config_row_lacks(&gpu, "true"));
+        assert_true(config_row_lacks(&drivers, "special"));
+        assert_true(config_row_lacks(&drivers, "[\"a\",\"special\"]"));
+        assert_false(config_row_lacks(&drivers, "[\"specialist\"]"));
+        assert_false(config_row_lacks(&drivers, "[\"very special\"]"));
+        assert_false(config_row_lacks(&drivers, NULL));
+        struct outcome o = load("ECS_CHECKPOINT=false", "ECS_UPDATES_ENABLED=true\n"
+                                                        "ECS_AGENT_RUN_PRIVILEGED=false\n",
+                                NULL, NULL);
+        assert_int_equal(o.r, 0);
+        assert_int_equal(o.warnings.count, 2);
+        assert_true(warned(&o, "ECS_CHECKPOINT=false has no effect: state is always kept"));
+        assert_true(warned(&o, "ECS_UPDATES_ENABLED=true has no effect"));
+        assert_string_equal(config_find(o.config, "ECS_UPDATES_ENABLED"), "false");
+        assert_string_equal(config_origin(o.config, "ECS_UPDATES_ENABLED"), "default");
+        clear(&o);
+}
+
+/* What may come from one source only, from no other. */
+static void names_belong_to_their_sources(void **state)
+{
+        (void)state;
+        struct outcome o = load("InsecureTLS=true", "NoIID=true\nInsecureTLS=true\n",
+                                "{\"InsecureTLS\":true,\"NoIID\":true}", NULL);
+        assert_string_equal(config_find(o.config, "InsecureTLS"), "false");
+        assert_string_equal(config_find(o.config, "NoIID"), "true");
+        assert_string_equal(config_origin(o.config, "NoIID"), "JSON file");
+        assert_true(warned(&o, "JSON file: the key InsecureTLS is no known setting"));
         clear(&o);
 }
 
@@ -350,6 +391,8 @@ int main(void)
                 cmocka_unit_test(some_mistakes_are_fatal),
                 cmocka_unit_test(secrets_stay_out_of_sentences),
                 cmocka_unit_test(unknown_names_get_a_hint),
+                cmocka_unit_test(what_is_absent_is_refused_by_name),
+                cmocka_unit_test(names_belong_to_their_sources),
                 cmocka_unit_test(lower_case_proxies_count),
                 cmocka_unit_test(recipients_get_only_their_rows),
                 cmocka_unit_test(defaults_are_normalised),

@@ -41,7 +41,7 @@ struct ipc_handler {
         unsigned when;
 };
 /* Indexed by Ecs__Envelope__BodyCase; rows not given are unsupported. */
-#define IPC_BODY_MAX 64
+#define IPC_BODY_MAX 128
 
 struct ipc_connection_options {
         unsigned peer;                       /* one of enum ipc_peer */

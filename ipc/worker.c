@@ -391,6 +391,13 @@ void worker_state(struct worker *w, bool degraded, const char *text)
         (void)ipc_send_event(w->control, &e);
 }
 
+void worker_event(struct worker *w, Ecs__AgentEvent *event)
+{
+        Ecs__Envelope e = IPC_ENVELOPE(AGENT_EVENT, agent_event, event);
+        if (w->control != NULL)
+                (void)ipc_send_event(w->control, &e);
+}
+
 void worker_exit(struct worker *w, int code)
 {
         w->exit_code = code;

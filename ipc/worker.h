@@ -48,6 +48,8 @@ void worker_ready(struct worker *w);
 void worker_stopped(struct worker *w);
 /* Tells the supervisor; sent only when it differs from before. */
 void worker_state(struct worker *w, bool degraded, const char *text);
+/* Tells 'ecsctl events' what happened; lost while the supervisor is away. */
+void worker_event(struct worker *w, Ecs__AgentEvent *event);
 /* Ends the process with this exit code after an ordered stop (5 = terminal for the service). */
 void worker_exit(struct worker *w, int code);
 /* Sends an event to every connected peer in the mask. */

@@ -18,6 +18,8 @@
 
 #define NOTICES_MAX 32
 
+#define QUEUE_MAX (2u << 20) /* not yet read by one ecsctl */
+
 struct control_socket {
         uv_poll_t poll;
         int fd;
@@ -199,6 +201,7 @@ static void answer_held(struct supervisor *s)
 const struct ipc_handler supervisor_ctl_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CTL_STATUS] = {handle_status, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_CONFIG] = {handle_config, CTL_ALL, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_CTL_EVENTS] = {handle_ctl_events, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, CTL_ALL, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_WORKER] = {handle_worker, PEER_CTL_ROOT, WHEN_ANY},
         [ECS__ENVELOPE__BODY_CTL_DEBUG] = {handle_debug, PEER_CTL_ROOT, WHEN_ANY},
@@ -210,6 +213,7 @@ static void on_connection_closed(void *arg, struct ipc_connection *c, const char
 {
         (void)reason;
         debug_connection_closed(arg, c);
+        events_connection_closed(arg, c);
 }
 
 static void on_accept(uv_poll_t *h, int status, int events)
@@ -230,6 +234,7 @@ static void on_accept(uv_poll_t *h, int status, int events)
         bool may_change = who.uid == 0 || who.uid == geteuid();
         struct ipc_connection_options o = {.peer = may_change ? PEER_CTL_ROOT : PEER_CTL,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
+                                           .max_queue = QUEUE_MAX,
                                            .handlers = supervisor_ctl_handlers,
                                            .context = s,
                                            .closed_arg = s,

@@ -33,6 +33,7 @@ void process_event(struct process *p, enum process_event e)
 {
         const struct process_cell *cell = &process_cells[p->state][e];
         if (cell->next != p->state) {
+                events_add_worker(p, p->state, cell->next);
                 p->state = cell->next;
                 p->since_ms = clock_now_ms();
         }

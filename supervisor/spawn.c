@@ -166,6 +166,7 @@ const struct ipc_handler supervisor_worker_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_GET_HOST_INVENTORY] = {handle_get_host_inventory, PEER_BACKEND,
                                                     WHEN_ANY},
+        [ECS__ENVELOPE__BODY_AGENT_EVENT] = {handle_agent_event, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_AUDIT_LINE] = {handle_audit_line, PEER_METADATA, WHEN_ANY},
         [ECS__ENVELOPE__BODY_DOCKER_SOCKET] = {handle_docker_socket, PEER_ENGINE, WHEN_ANY},
 };

@@ -303,6 +303,7 @@ static bool release(struct supervisor *s)
         uv_walk(&s->loop, close_handle, NULL);
         (void)uv_run(&s->loop, UV_RUN_DEFAULT);
         (void)uv_loop_close(&s->loop);
+        events_free(s);
         notice_free_all(s);
         config_free(s->config);
         free(s->processes);

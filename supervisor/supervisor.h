@@ -185,6 +185,15 @@ size_t log_writer_queued(const struct supervisor *s);
 /* The file at path (borrowed), rolled as the settings say. */
 struct log_file log_writer_file(const struct config *c, const char *path);
 
+/* events.c: what happened lately, for 'ecsctl events'. */
+/* Sets the event's time, keeps it and sends it to followers. */
+void events_add(struct supervisor *s, Ecs__AgentEvent *event);
+void events_add_worker(const struct process *p, enum process_state from, enum process_state to);
+void handle_agent_event(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void handle_ctl_events(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void events_connection_closed(struct supervisor *s, const struct ipc_connection *c);
+void events_free(struct supervisor *s);
+
 /* audit_log.c */
 void audit_log_open(struct supervisor *s);
 /* As log_writer_close. */
@@ -205,6 +214,7 @@ struct supervisor {
         struct backoff listen_backoff[LISTENERS];
         struct log_writer *writer;
         struct log_sink *audit;
+        struct events *events;        /* events.c */
         struct control_socket *control;
         uv_signal_t signals[4];
         uv_timer_t stop_timer;

@@ -73,6 +73,17 @@ const char *acs_state_text(const struct acs *a)
         return a->state == ACS_WAITING && a->text != NULL ? a->text : names[a->state];
 }
 
+static void tell_link(struct acs *a, const char *from, const char *to, const char *reason)
+{
+        Ecs__AgentEvent e = ECS__AGENT_EVENT__INIT;
+        e.kind = (char *)"link";
+        e.subject = (char *)"acs";
+        e.from = (char *)(uintptr_t)from;
+        e.to = (char *)(uintptr_t)to;
+        e.text = (char *)(uintptr_t)reason;
+        worker_event(a->backend->worker, &e);
+}
+
 /* ---- timers ---- */
 
 static void on_retry(uv_timer_t *t)
@@ -179,6 +190,8 @@ static void disconnect(struct acs *a, const char *reason, bool orderly)
         if (!b->stopping) {
                 log_info(&a->log, "ACS session ended", LOG_STR("reason", reason),
                          LOG_INT("next_ms", wait));
+                if (came_up)
+                        tell_link(a, "up", "down", reason);
                 if (!orderly)
                         backend_set_error(b, reason);
         }
@@ -268,6 +281,7 @@ static void connected(struct acs *a)
                              clock_wait_ms(AGE_MIN_MS + (uint64_t)(random_unit() * AGE_EXTRA_MS)),
                              0);
         log_info(&a->log, "ACS session is up");
+        tell_link(a, "down", "up", "");
         worker_state(a->backend->worker, false, "");
 }
 

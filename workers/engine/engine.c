@@ -167,6 +167,7 @@ void engine_wake(struct engine *e)
 void engine_progress(struct engine *e, struct task *t)
 {
         bool waits = t->stopped_ms != 0;
+        engine_tell_changes(e, t);
         if (e->stopping || !e->adopted || !docker_is_up(e->docker))
                 return;
         for (size_t i = 0; i < t->container_count; i++) {
@@ -308,6 +309,7 @@ void engine_destroy(void *state)
 {
         struct engine *e = state;
         e->stopping = true;
+        stream_relay_close_all(e);
         docker_close(e->docker);
         uv_close((uv_handle_t *)&e->wake, NULL);
         uv_close((uv_handle_t *)&e->before_poll, NULL);

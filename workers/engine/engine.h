@@ -29,6 +29,7 @@ struct engine {
         uv_prepare_t before_poll;          /* both end a loop turn: what changed is stored */
         uv_check_t after_poll;
         bool touched;                      /* some task is */
+        struct stream_relay *relays;       /* logs on their way to ecsctl */
         bool sweeping, stopping;
 };
 
@@ -71,6 +72,29 @@ void adopt(struct engine *e);
 void step_start(struct engine *e, struct container *c, enum step step);
 /* Looks at a container anew; its answer goes through the table. */
 void step_inspect(struct engine *e, struct container *c);
+
+/* engine_events.c: tells 'ecsctl events' what has changed since it was last called for t. */
+void engine_tell_changes(struct engine *e, struct task *t);
+
+/* logs_ipc.c, exec_ipc.c */
+void handle_open_logs(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void handle_exec_start(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void handle_exec_resize(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void handle_exec_status(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+/* The container ecsctl means; NULL after an error reply. */
+struct container *engine_ask_container(struct engine *e, struct ipc_request *r, const char *task,
+                                       const char *name);
+
+/* docker_stream.c: a connection of its own to Docker, with the request written.
+ * fd: owned by the callback; negative errno when there is none. */
+typedef void (*docker_stream_fn)(void *arg, int fd);
+/* Takes request. done is called once, now or later. */
+void docker_stream_open(struct engine *e, char *request, docker_stream_fn done, void *arg);
+
+/* stream_relay.c: copies what comes from in to out until either ends. Takes both. */
+void stream_relay_start(struct engine *e, int in, int out);
+struct stream_relay *stream_relay_next(const struct stream_relay *s);
+void stream_relay_close_all(struct engine *e);
 
 /* reconcile.c: after Docker has come (back). */
 void reconcile(struct engine *e);

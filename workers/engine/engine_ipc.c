@@ -248,4 +248,8 @@ const struct ipc_handler engine_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_GET_TASKS] = {handle_get_tasks,
                                            PEER_BACKEND | PEER_METADATA | PEER_CTL, WHEN_READY},
         [ECS__ENVELOPE__BODY_GET_INVENTORY] = {handle_get_inventory, PEER_BACKEND, WHEN_READY},
+        [ECS__ENVELOPE__BODY_OPEN_LOGS] = {handle_open_logs, PEER_CTL, WHEN_READY},
+        [ECS__ENVELOPE__BODY_EXEC_START] = {handle_exec_start, PEER_CTL_ROOT, WHEN_READY},
+        [ECS__ENVELOPE__BODY_EXEC_RESIZE] = {handle_exec_resize, PEER_CTL_ROOT, WHEN_READY},
+        [ECS__ENVELOPE__BODY_EXEC_STATUS] = {handle_exec_status, PEER_CTL_ROOT, WHEN_READY},
 };

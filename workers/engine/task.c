@@ -126,6 +126,9 @@ struct task *task_restore(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, int64_t st
 {
         struct task *t = assemble(spec, facts, log);
         t->stopped_ms = stopped_ms;
+        t->told = t->known;
+        for (size_t i = 0; i < t->container_count; i++)
+                t->containers[i].told = t->containers[i].known;
         return t;
 }
 

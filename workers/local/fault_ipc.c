@@ -42,6 +42,7 @@ static void handle_record(void *context, struct ipc_request *r, const Ecs__Envel
 }
 
 const struct ipc_handler local_handlers[IPC_BODY_MAX] = {
+        [ECS__ENVELOPE__BODY_LOCAL_CALL] = {handle_local_call, PEER_CTL_ROOT, WHEN_READY},
         [ECS__ENVELOPE__BODY_LOCAL_FAULT] = {handle_fault,  PEER_CTL_ROOT, WHEN_READY},
         [ECS__ENVELOPE__BODY_GET_LOCAL_RECORD] = {handle_record, PEER_CTL_ROOT, WHEN_READY},
 };

@@ -117,26 +117,22 @@ void local_deliver(struct local *l, const json_t *task)
 
 /* ---- requests ---- */
 
-static const struct operation *find_operation(const char *target)
+static const struct operation *find_operation(const char *name)
 {
-        if (target == NULL || strncmp(target, TARGET, strlen(TARGET)) != 0)
-                return NULL;
         for (size_t i = 0; i < operation_count; i++)
-                if (strcmp(operations[i].name, target + strlen(TARGET)) == 0)
+                if (strcmp(operations[i].name, name) == 0)
                         return &operations[i];
         return NULL;
 }
 
-static void call(struct local *l, struct http_exchange *x, unsigned caller, struct answer *a)
+void local_operate(struct local *l, const char *name, unsigned caller, const char *body,
+                   size_t length, struct answer *a)
 {
-        const char *target = http_request_header(x, "X-Amz-Target");
-        const struct operation *o = find_operation(target);
-        size_t length;
-        const char *body = http_body(x, &length);
+        const struct operation *o = find_operation(name);
         if (o == NULL) {
                 answer_error(a, "UnknownOperationException",
                              "%s is not supported by the local control plane",
-                             target != NULL ? target : "a request without X-Amz-Target");
+                             *name != '\0' ? name : "a request without X-Amz-Target");
                 return;
         }
         if ((o->callers & caller) == 0) {
@@ -159,6 +155,18 @@ static void call(struct local *l, struct http_exchange *x, unsigned caller, stru
                              "the change could not be stored; see the agent's log");
                 a->status = 500;
         }
+}
+
+static void call(struct local *l, struct http_exchange *x, unsigned caller, struct answer *a)
+{
+        const char *target = http_request_header(x, "X-Amz-Target");
+        size_t length, prefix = strlen(TARGET);
+        const char *body = http_body(x, &length);
+        if (target == NULL)
+                target = "";
+        else if (strncmp(target, TARGET, prefix) == 0)
+                target += prefix;
+        local_operate(l, target, caller, body, length, a);
 }
 
 /* "acs" and "tcs" for handshakes, else the operation's name; "" when it has none. */

@@ -110,6 +110,9 @@ struct operation {
         unsigned callers;
         operation_fn fn;
 };
+/* One operation, as a whole: checked, carried out, stored. body is its JSON text. */
+void local_operate(struct local *l, const char *name, unsigned caller, const char *body,
+                   size_t length, struct answer *a);
 extern const struct operation operations[];
 extern const size_t operation_count;
 
@@ -197,5 +200,7 @@ unsigned acs_renew_credentials(struct local *l, const char *task_arn, int64_t un
 
 /* ---- fault_ipc.c ---- */
 extern const struct ipc_handler local_handlers[IPC_BODY_MAX];
+/* call_ipc.c */
+void handle_local_call(void *context, struct ipc_request *r, const Ecs__Envelope *m);
 
 extern const struct worker_spec local_spec;

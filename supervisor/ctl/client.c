@@ -122,12 +122,34 @@ static int wait_readable(struct client *c, uint64_t until)
 {
         uint64_t now = clock_now_ms();
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
-        if (now >= until)
-                return -ETIMEDOUT;
-        int n = poll(&p, 1, (int)(until - now));
+        int n = poll(&p, 1, until > now ? (int)(until - now) : 0);
         if (n < 0)
                 return errno == EINTR ? 0 : -errno;
         return n == 0 ? -ETIMEDOUT : receive(c);
+}
+
+static void take_event(struct client *c, const Ecs__Envelope *e)
+{
+        if (e->kind == ECS__ENVELOPE__KIND__EVENT && c->on_event != NULL)
+                c->on_event(c->event_arg, e);
+}
+
+int client_wait_event(struct client *c, uint32_t ms)
+{
+        uint64_t until = clock_now_ms() + ms;
+        for (;;) {
+                Ecs__Envelope *e = NULL;
+                int r = frame_take(&c->in, IPC_FRAME_MAX, &e);
+                if (e != NULL) {
+                        take_event(c, e);
+                        ecs__envelope__free_unpacked(e, NULL);
+                        return 1;
+                }
+                if (r == FRAME_INCOMPLETE)
+                        r = wait_readable(c, until);
+                if (r < 0)
+                        return r == -ETIMEDOUT ? 0 : r;
+        }
 }
 
 static int wait_reply(struct client *c, uint64_t until, Ecs__Envelope **ret)
@@ -145,6 +167,7 @@ static int wait_reply(struct client *c, uint64_t until, Ecs__Envelope **ret)
                         *ret = e;
                         return 0;
                 }
+                take_event(c, e);
                 ecs__envelope__free_unpacked(e, NULL);
         }
 }
@@ -192,4 +215,20 @@ int client_open_peer(struct client *c, const char *worker, struct client *peer, 
         if (peer->fd < 0)
                 return error_set(err, -EPROTO, "the supervisor sent no connection to %s", worker);
         return 0;
+}
+
+bool client_worker_is_ready(struct client *c, const char *worker)
+{
+        Ecs__CtlStatus m = ECS__CTL_STATUS__INIT;
+        Ecs__Envelope e = IPC_ENVELOPE(CTL_STATUS, ctl_status, &m), *reply = NULL;
+        struct error err = {0};
+        bool ready = false;
+        if (client_ask(c, &e, 5000, &reply, &err) != 0)
+                return false;
+        const Ecs__CtlStatusReply *s = reply->ctl_status_reply;
+        for (size_t i = 0; i < s->n_workers; i++)
+                ready = ready || (strcmp(s->workers[i]->name, worker) == 0 &&
+                                  strcmp(s->workers[i]->state, "ready") == 0);
+        ecs__envelope__free_unpacked(reply, NULL);
+        return ready;
 }

@@ -24,6 +24,21 @@ Ecs__Envelope *task_list_get(struct ctl *c, const char *arn)
         return reply;
 }
 
+Ecs__Envelope *task_list_find(struct ctl *c, const char *id)
+{
+        Ecs__Envelope *reply = task_list_get(c, id);
+        size_t count = reply != NULL ? reply->get_tasks_reply->n_tasks : 0;
+        if (reply == NULL || (count == 1 && *id != '\0'))
+                return reply;
+        if (count == 0 || *id == '\0')
+                (void)command_fail("no task '%s' here; see 'ecsctl tasks'", id);
+        else
+                (void)command_fail("'%s' is the beginning of %zu tasks; give more of the id", id,
+                                   count);
+        ecs__envelope__free_unpacked(reply, NULL);
+        return NULL;
+}
+
 const char *task_list_id(const char *arn)
 {
         const char *slash = strrchr(arn, '/');

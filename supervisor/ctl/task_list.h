@@ -7,6 +7,8 @@
 /* arn: "" all, else an ARN or the id at its end. Owned by the caller
  * (ecs__envelope__free_unpacked); NULL after telling why. */
 Ecs__Envelope *task_list_get(struct ctl *c, const char *arn);
+/* Exactly one task, by its ARN, its id or the beginning of that. NULL after telling why. */
+Ecs__Envelope *task_list_find(struct ctl *c, const char *id);
 /* The part behind the last slash. */
 const char *task_list_id(const char *arn);
 /* All facts, as JSON on standard output. */

@@ -74,7 +74,6 @@ static void answer_with_relay(struct logs *l, int docker)
                 (void)close(docker);
                 return;
         }
-        (void)shutdown(pair[0], SHUT_RD);
         Ecs__OpenLogsReply reply = ECS__OPEN_LOGS_REPLY__INIT;
         Ecs__Envelope answer = IPC_ENVELOPE(OPEN_LOGS_REPLY, open_logs_reply, &reply);
         ipc_reply_fds(l->request, &answer, &pair[1], 1);
@@ -92,10 +91,11 @@ static void on_open(void *arg, int fd)
         free(l);
 }
 
-static bool is_tail(const char *text)
+/* Nothing but these characters gets into the request. */
+static bool is_made_of(const char *text, const char *characters, size_t most)
 {
-        size_t n = strspn(text, "0123456789");
-        return text[n] == '\0' && n < 10;
+        size_t n = strspn(text, characters);
+        return text[n] == '\0' && n <= most;
 }
 
 static size_t count_relays(const struct engine *e)
@@ -110,8 +110,8 @@ void handle_open_logs(void *context, struct ipc_request *r, const Ecs__Envelope 
 {
         struct engine *e = context;
         const Ecs__OpenLogs *q = m->open_logs;
-        if (!is_tail(q->tail)) {
-                ipc_reply_error(r, -EINVAL, "the number of lines is a decimal number");
+        if (!is_made_of(q->tail, "0123456789", 9) || !is_made_of(q->since, "0123456789.", 24)) {
+                ipc_reply_error(r, -EINVAL, "lines and times are decimal numbers");
                 return;
         }
         if (count_relays(e) >= RELAYS_MAX) {
@@ -123,9 +123,10 @@ void handle_open_logs(void *context, struct ipc_request *r, const Ecs__Envelope 
                 return;
         /* HTTP/1.0: no chunks, and the connection ends with the answer */
         char *request = mem_printf("GET /containers/%s/logs?stdout=1&stderr=1&follow=%d&tail=%s"
-                                   "&timestamps=%d HTTP/1.0\r\nHost: docker\r\n\r\n",
+                                   "&timestamps=%d&since=%s HTTP/1.0\r\nHost: docker\r\n\r\n",
                                    c->facts->docker_id, q->follow ? 1 : 0,
-                                   *q->tail != '\0' ? q->tail : "all", q->timestamps ? 1 : 0);
+                                   *q->tail != '\0' ? q->tail : "all", q->timestamps ? 1 : 0,
+                                   *q->since != '\0' ? q->since : "0");
         struct logs *l = mem_zalloc(sizeof *l);
         *l = (struct logs){e, r};
         docker_stream_open(e, request, on_open, l);

@@ -2,7 +2,8 @@
 # and, where there is no sanitizer, as valgrind.duration under memcheck (test preset valgrind).
 # ecs_fuzz(duration LIBS common …): fuzz_duration.c with libFuzzer (preset fuzz). ctest runs each for
 # ECS_FUZZ_SECONDS on what test/fuzz/corpus/duration keeps, with test/fuzz/duration.dict if there is
-# one; what it finds is written to the build folder, the corpus stays as it is.
+# one; what it finds is written to the build folder, the corpus stays as it is. WRAP names functions
+# that the target replaces (ld --wrap).
 set(ECS_FUZZ_SECONDS 3 CACHE STRING "how long ctest runs each fuzz target")
 find_program(VALGRIND valgrind)
 
@@ -25,8 +26,11 @@ function(ecs_fuzz name)
         if(NOT ECS_FUZZ)
                 return()
         endif()
-        cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
-        add_executable(fuzz_${name} fuzz_${name}.c)
+        cmake_parse_arguments(ARG "" "" "LIBS;SOURCES;WRAP" ${ARGN})
+        add_executable(fuzz_${name} fuzz_${name}.c ${ARG_SOURCES})
+        foreach(f ${ARG_WRAP})
+                target_link_options(fuzz_${name} PRIVATE -Wl,--wrap=${f})
+        endforeach()
         target_link_libraries(fuzz_${name} PRIVATE ${ARG_LIBS} ecs_warnings)
         target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
         set(found ${CMAKE_CURRENT_BINARY_DIR}/${name})

@@ -54,7 +54,9 @@ const char *clock_format_ms(int64_t wall_ms, char buf[CLOCK_TEXT])
         time_t t = (time_t)second;
         struct tm tm;
         (void)gmtime_r(&t, &tm);
-        size_t n = strftime(buf, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+        size_t n = (size_t)snprintf(buf, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d",
+                                    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                                    tm.tm_min, tm.tm_sec);
         if (ms > 0) {
                 n += (size_t)snprintf(buf + n, CLOCK_TEXT - n, ".%03d", (int)ms);
                 while (buf[n - 1] == '0')

@@ -145,12 +145,13 @@ static char *plain_code(const char *code)
 static char *error_code(const struct http_response *r, const json_t *body)
 {
         char header[256];
-        if (http_header(r->headers, "x-amzn-errortype", header, sizeof header))
-                return plain_code(header);
         const char *code = json_string_value(json_object_get(body, "__type"));
+        if (http_header(r->headers, "x-amzn-errortype", header, sizeof header))
+                code = header;
         if (code == NULL)
                 code = json_string_value(json_object_get(body, "code"));
-        return code != NULL ? plain_code(code) : mem_printf("HTTP %d", r->status);
+        cleanup_free char *plain = code != NULL ? plain_code(code) : NULL;
+        return plain != NULL && *plain != '\0' ? STEAL(plain) : mem_printf("HTTP %d", r->status);
 }
 
 /* True when the clock was corrected by a useful amount. */
@@ -195,7 +196,7 @@ static void on_answer(void *arg, int error, const char *text, const struct http_
         a.text = json_string_value(json_object_get(body, "message"));
         if (a.text == NULL)
                 a.text = json_string_value(json_object_get(body, "Message"));
-        if (a.text == NULL)
+        if (a.text == NULL || *a.text == '\0')
                 a.text = "no reason given";
         bool skewed = listed(skew_codes, ARRAY_SIZE(skew_codes), code) && correct_clock(b, r);
         if (skewed && c->tried < c->tries + 1) {

@@ -53,6 +53,9 @@ static char *answer_text(const struct http_exchange *x, const struct answer *a)
         } else {
                 body = a->body != NULL ? json_incref(a->body) : json_object();
         }
+        if (body == NULL) /* the text quotes a header that is no UTF-8 */
+                body = json_pack("{s:s, s:s}", "__type", a->code, "message",
+                                 "the request's headers are not UTF-8");
         return json_dumps(body, JSON_COMPACT);
 }
 

@@ -47,8 +47,8 @@ struct watchdog {
         uint64_t due_ms;  /* when the next tick should be, clock_now_ms; 0 = not known */
 };
 enum watchdog_verdict { WATCHDOG_PING, WATCHDOG_WAIT, WATCHDOG_ABORT, WATCHDOG_KILL };
-/* At each ping interval. Six in a row without an answer: ABORT; each later one: KILL. A tick more
- * than 1 s late is not counted. */
+/* At each ping interval. Six in a row without an answer: ABORT once; one more: KILL once. A tick
+ * more than 1 s late is not counted. */
 enum watchdog_verdict watchdog_tick(struct watchdog *w, uint64_t now_ms);
 void watchdog_pong(struct watchdog *w);
 

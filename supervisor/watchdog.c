@@ -13,7 +13,7 @@ enum watchdog_verdict watchdog_tick(struct watchdog *w, uint64_t now_ms)
                 return WATCHDOG_PING;
         if (!late)
                 w->missed++;
-        if (w->missed < MISSED_MAX)
+        if (late || w->missed < MISSED_MAX || w->missed > MISSED_MAX + 1)
                 return WATCHDOG_WAIT;
         return w->missed == MISSED_MAX ? WATCHDOG_ABORT : WATCHDOG_KILL;
 }

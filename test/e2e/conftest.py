@@ -23,7 +23,8 @@ APPLETS = "sh ls cat sleep httpd wget echo env true false kill".split()
 
 
 def run(*argv, check=True, **options):
-    r = subprocess.run([str(a) for a in argv], capture_output=True, text=True, **options)
+    r = subprocess.run([str(a) for a in argv],
+                       **{"capture_output": True, "text": True, **options})
     if check and r.returncode != 0:
         raise AssertionError(f"{argv} failed with {r.returncode}:\n{r.stdout}\n{r.stderr}")
     return r
@@ -120,6 +121,7 @@ class Agent:
         self.data, self.run_dir = self.dir / "data", self.dir / "run"
         self.log = self.dir / "agent.log"
         self.scale = scale
+        self.bin = BIN
         self.environment = {
             "PATH": os.environ["PATH"], "ECS_DATADIR": str(self.data),
             "ECS_RUN_DIR": str(self.run_dir), "DOCKER_HOST": f"unix://{host.socket}",
@@ -129,7 +131,7 @@ class Agent:
     def start(self, ready=True):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                self.host.enter(BIN / "ecs-supervisor", "--local", "--time-scale", self.scale),
+                self.host.enter(self.bin / "ecs-supervisor", "--local", "--time-scale", self.scale),
                 stdout=out, stderr=out, env=self.environment, start_new_session=True)
         if ready:
             self.wait_connected()

@@ -281,7 +281,8 @@ int engine_start(struct worker *w, void **ret_state, struct error *err)
                 free(e);
                 return r;
         }
-        port_range_init(&e->ports, config_find(e->config, "ECS_DYNAMIC_HOST_PORT_RANGE"));
+        port_range_init(&e->ports, config_find(e->config, "ECS_DYNAMIC_HOST_PORT_RANGE"),
+                        PORT_RANGE_KERNEL);
         (void)uv_timer_init(worker_loop(w), &e->wake);
         (void)uv_prepare_init(worker_loop(w), &e->before_poll);
         (void)uv_check_init(worker_loop(w), &e->after_poll);

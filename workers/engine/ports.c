@@ -8,12 +8,12 @@
 
 #include "cleanup.h"
 
-void port_range_init(struct port_range *r, const char *setting)
+void port_range_init(struct port_range *r, const char *setting, const char *kernel)
 {
         unsigned first = 0, last = 0;
         cleanup_file FILE *f = NULL;
         if (setting == NULL || sscanf(setting, "%u-%u", &first, &last) != 2) {
-                f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+                f = fopen(kernel, "re");
                 if (f == NULL || fscanf(f, "%u %u", &first, &last) != 2) {
                         first = 49153;
                         last = 65535;

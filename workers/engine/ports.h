@@ -7,8 +7,9 @@
 struct port_range {
         uint16_t first, last, next;  /* next: where the search goes on */
 };
-/* From ECS_DYNAMIC_HOST_PORT_RANGE's value, else the kernel's range, else 49153–65535. */
-void port_range_init(struct port_range *r, const char *setting);
+#define PORT_RANGE_KERNEL "/proc/sys/net/ipv4/ip_local_port_range"
+/* From ECS_DYNAMIC_HOST_PORT_RANGE's value, else the range in the file kernel, else 49153–65535. */
+void port_range_init(struct port_range *r, const char *setting, const char *kernel);
 /* The next port that is_free says yes to; wraps once. 0 when there is none. */
 uint16_t port_range_take(struct port_range *r, bool (*is_free)(void *arg, uint16_t port),
                          void *arg);

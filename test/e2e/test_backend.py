@@ -259,6 +259,20 @@ def test_an_acknowledged_task_survives_a_kill(agent):
     agent.wait_connected()
 
 
+def renewed_credentials_are_served(agent, arn, docker_id, old):
+    """B12."""
+    before = last(agent)
+    assert agent.fault("expire", arn, ms="3600000")["reached"] == 2
+    sent = [e["messageId"] for e in agent.record("sent", "acs", before)]
+    for message_id in sent:
+        wait_message(agent, before, "IAMRoleCredentialsAckRequest", messageId=message_id)
+    new = json.loads(agent.host.docker(
+        "exec", docker_id, "sh", "-c",
+        "wget -qO- http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"))
+    assert new["SecretAccessKey"] != old["SecretAccessKey"]
+    assert new["Expiration"] < old["Expiration"] and new["RoleArn"] == old["RoleArn"]
+
+
 def test_no_secret_is_left_anywhere(agent, tasks):
     """B77, H5: logs, databases, command lines, what ecsctl tells."""
     tasks.register("secretive", {"name": "one", "command": ["sleep", "600"]},
@@ -289,5 +303,22 @@ def test_no_secret_is_left_anywhere(agent, tasks):
         texts[" ".join(words)] = agent.ctl(*words).stdout.encode()
     found = [(name, s) for name, text in texts.items() for s in secrets if s in text]
     assert not found
+    renewed_credentials_are_served(agent, arn, docker_id, served)
     agent.aws("stop-task", "--task", arn)
     reported(agent, arn, "STOPPED")
+
+
+def test_stops_go_before_starts(agent):
+    """B15: in a payload that names the start first, the engine takes the stops first."""
+    before = last(agent)
+    send(agent, "PayloadMessage", messageId="a", seqNum=1, tasks=[acs_task("b15a", ["sleep", "600"])])
+    reported(agent, task_arn("b15a"), "RUNNING", before)
+    send(agent, "PayloadMessage", messageId="ab", seqNum=2, tasks=[
+        acs_task("b15b", ["true"]), acs_task("b15a", desiredStatus="STOPPED"),
+        acs_task("b15c", desiredStatus="STOPPED")])
+    wait_message(agent, before, "AckRequest", messageId="ab")
+    for name in ("b15a", "b15b"):
+        reported(agent, task_arn(name), "STOPPED", before)
+    accepted = [line for line in agent.log.read_text().splitlines() if "task accepted" in line]
+    start, stop = ([i for i, line in enumerate(accepted) if name in line] for name in ("b15b", "b15c"))
+    assert stop < start, accepted[-4:]

@@ -298,18 +298,22 @@ def role_pages(plane, token="the-session-token", secret=None, seconds=3600):
         "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")})}
 
 
+def with_a_role(plane, far, open_things, pages, v2=True):
+    """An agent whose keys come from IMDS, over http."""
+    imds = Imds(far, pages, v2)
+    plane.fault("endpoint", "acs", url="http://127.0.0.1:8080")
+    agent = Remote(plane, far, ECS_BACKEND_HOST="http://127.0.0.1:8080")
+    open_things += [imds, Proxy(far, plane.host.name, 8080), agent]
+    agent.start()
+    return imds, agent
+
+
 @pytest.mark.parametrize("v2", [True, False])
 def test_credentials_of_the_instance_role(plane, far, open_things, v2):
     """B4, B5, B52, B57: by IMDSv2, or without a token where that is refused; the session token is
     signed on calls and the handshake. http is spoken when the endpoint says so."""
     before = last(plane)
-    imds = Imds(far, role_pages(plane), v2)
-    open_things.append(imds)
-    plane.fault("endpoint", "acs", url="http://127.0.0.1:8080")
-    open_things.append(Proxy(far, plane.host.name, 8080))
-    agent = Remote(plane, far, ECS_BACKEND_HOST="http://127.0.0.1:8080")
-    open_things.append(agent)
-    agent.start()
+    imds, agent = with_a_role(plane, far, open_things, role_pages(plane), v2)
     role = [status for _, path, status in imds.log if path.endswith("/the-role")]
     assert role == [200], imds.log
     assert ("PUT", "/latest/api/token", 200 if v2 else 403) in imds.log
@@ -337,13 +341,7 @@ def test_imds_without_tokens_may_be_forbidden(plane, far, open_things):
 def test_a_wrong_secret_is_refused_and_tried_ever_later(plane, far, open_things):
     """B5: the role's secret goes bad while the agent runs: the next handshake gets 403, and so do
     later ones with growing waits, until the secret is good again."""
-    imds = Imds(far, role_pages(plane, seconds=60))
-    open_things.append(imds)
-    plane.fault("endpoint", "acs", url="http://127.0.0.1:8080")
-    open_things.append(Proxy(far, plane.host.name, 8080))
-    agent = Remote(plane, far, ECS_BACKEND_HOST="http://127.0.0.1:8080")
-    open_things.append(agent)
-    agent.start()
+    imds, agent = with_a_role(plane, far, open_things, role_pages(plane, seconds=60))
     before = last(plane)
     imds.pages = role_pages(plane, secret="wrong", seconds=60)
     plane.fault("drop", "acs")

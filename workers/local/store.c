@@ -16,8 +16,8 @@ static const char *const migrations[] = {
         NULL};
 enum { PUT, LOAD, DELETE };
 static const char *const statements[] = {
-        [PUT] = "INSERT INTO object(kind, arn, body) VALUES(?1, ?2, ?3)"
-                " ON CONFLICT(kind, arn) DO UPDATE SET body = ?3",
+        [PUT] = ("INSERT INTO object(kind, arn, body) VALUES(?1, ?2, ?3)"
+                 " ON CONFLICT(kind, arn) DO UPDATE SET body = ?3"),
         [LOAD] = "SELECT kind, arn, body FROM object ORDER BY rowid",
         [DELETE] = "DELETE FROM object WHERE kind = ?1 AND arn = ?2",
 };

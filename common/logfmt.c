@@ -1,4 +1,5 @@
-/* logfmt: a value ends at a blank, or at its closing quote; a line that breaks off ends the value. */
+/* logfmt: a value ends at a blank, or at its closing quote; a line that breaks off ends the value.
+ */
 #include "logfmt.h"
 
 #include <ctype.h>

@@ -8,9 +8,9 @@
 #include "mem.h"
 #include "supervisor.h"
 
-#define KEPT          256
+#define KEPT 256
 #define FOLLOWERS_MAX 16
-#define PACKED_MAX    4096
+#define PACKED_MAX 4096
 
 struct events {
         struct kept {

@@ -147,8 +147,7 @@ static size_t room_for(const struct log_file *f, size_t size, const char *lines,
         return taken;
 }
 
-int log_file_append(const struct log_file *f, const char *lines, size_t length,
-                    size_t *ret_written)
+int log_file_append(const struct log_file *f, const char *lines, size_t length, size_t *ret_written)
 {
         size_t done = 0;
         int r = 0;

@@ -7,10 +7,10 @@
 enum log_roll { ROLL_SIZE, ROLL_HOURLY, ROLL_NONE };
 
 struct log_file {
-        const char *path;   /* borrowed */
+        const char *path; /* borrowed */
         enum log_roll roll;
-        size_t max_size;    /* bytes; a file this long is rolled before the next line */
-        int max_rolls;      /* rolled files kept; 0 or less: all */
+        size_t max_size; /* bytes; a file this long is rolled before the next line */
+        int max_rolls;   /* rolled files kept; 0 or less: all */
 };
 
 /* "size", "none", anything else is hourly. */

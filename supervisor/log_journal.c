@@ -29,7 +29,7 @@ bool log_journal_is_stderr(void)
 }
 
 struct entry {
-        char *fields[FIELDS_MAX];  /* NAME=value, owned */
+        char *fields[FIELDS_MAX]; /* NAME=value, owned */
         size_t count;
         struct buf message;
         int priority;
@@ -40,7 +40,13 @@ static int priority_of(const char *level)
         static const struct {
                 const char *level;
                 int priority;
-        } words[] = {{"critical", 2}, {"error", 3}, {"warn", 4}, {"info", 6}, {"debug", 7}};
+        } words[] = {
+                {"critical", 2},
+                {"error",    3},
+                {"warn",     4},
+                {"info",     6},
+                {"debug",    7}
+        };
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (strcmp(words[i].level, level) == 0)
                         return words[i].priority;

@@ -16,10 +16,10 @@
 #include "log_journal.h"
 #include "mem.h"
 
-#define PIPE_PIECE  4096 /* never more at once: poll promises this much */
-#define CLOSE_MS    2000
-#define GIVE_UP_MS  500
-#define FROZEN_MS   5000
+#define PIPE_PIECE 4096 /* never more at once: poll promises this much */
+#define CLOSE_MS 2000
+#define GIVE_UP_MS 500
+#define FROZEN_MS 5000
 
 struct log_sink {
         uv_loop_t *loop;
@@ -27,12 +27,12 @@ struct log_sink {
         struct log_file file;
         char *path;
         size_t queue_max;
-        struct buf queue;        /* filled by the loop */
-        struct buf writing;      /* the pool's while busy */
+        struct buf queue;   /* filled by the loop */
+        struct buf writing; /* the pool's while busy */
         bool busy, ill;
         atomic_bool give_up;
-        unsigned dropped, lost;  /* lost: of the batch, set by the pool */
-        int error;               /* of the batch, set by the pool */
+        unsigned dropped, lost; /* lost: of the batch, set by the pool */
+        int error;              /* of the batch, set by the pool */
         void (*health)(void *arg, const char *path, const char *problem);
         void *arg;
         uv_timer_t frozen;

@@ -15,8 +15,8 @@ enum log_target { TARGET_STDERR, TARGET_FILE, TARGET_JOURNAL };
 struct log_sink_options {
         uv_loop_t *loop;
         enum log_target target;
-        struct log_file file;  /* of TARGET_FILE; the path is copied */
-        size_t queue_max;      /* bytes */
+        struct log_file file; /* of TARGET_FILE; the path is copied */
+        size_t queue_max;     /* bytes */
         /* The file cannot be written, or a write does not end; NULL when it is well again.
          * Called from the loop. May be NULL. */
         void (*health)(void *arg, const char *path, const char *problem);

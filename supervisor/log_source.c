@@ -15,8 +15,8 @@
 
 #define RECORD_MAX 8192
 #define OUTPUT_MAX 4096 /* of one line of standard error */
-#define READ_MAX   64   /* records of one wake */
-#define BURST      2000 /* lines at once … */
+#define READ_MAX 64     /* records of one wake */
+#define BURST 2000      /* lines at once … */
 #define PER_SECOND 200  /* … and then so many */
 
 struct log_source {

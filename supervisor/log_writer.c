@@ -20,10 +20,10 @@
 #include "logfmt.h"
 #include "mem.h"
 
-#define QUEUE_MAX   (1u << 20)
-#define SINKS       2
-#define OVERRIDES   16
-#define SUPERVISOR  "supervisor"
+#define QUEUE_MAX (1u << 20)
+#define SINKS 2
+#define OVERRIDES 16
+#define SUPERVISOR "supervisor"
 
 struct output {
         struct log_sink *sink; /* NULL: not in use */

@@ -12,16 +12,15 @@
 #include "connection.h"
 #include "error.h"
 
-#define ASK_MS     5000
+#define ASK_MS 5000
 #define RECONNECT_US 500000
 
 static void print_json(const Ecs__AgentEvent *e)
 {
         char when[CLOCK_TEXT];
-        cleanup_json json_t *o =
-                json_pack("{ss ss ss ss ss ss}", "time", clock_format_ms(e->time_ms, when), "kind",
-                          e->kind, "subject", e->subject, "from", e->from, "to", e->to, "text",
-                          e->text);
+        cleanup_json json_t *o = json_pack(
+                "{ss ss ss ss ss ss}", "time", clock_format_ms(e->time_ms, when), "kind", e->kind,
+                "subject", e->subject, "from", e->from, "to", e->to, "text", e->text);
         if (e->container[0] != '\0')
                 (void)json_object_set_new(o, "container", json_string(e->container));
         (void)json_dumpf(o, stdout, JSON_COMPACT);
@@ -35,9 +34,9 @@ static void print_text(const Ecs__AgentEvent *e)
         time_t t = (time_t)(e->time_ms / 1000);
         (void)localtime_r(&t, &tm);
         (void)strftime(when, sizeof when, "%F %T", &tm);
-        (void)printf("%s.%03d %-9s %s%s%s: %s -> %s%s%s\n", when, (int)(e->time_ms % 1000),
-                     e->kind, e->subject, e->container[0] != '\0' ? " " : "", e->container,
-                     e->from, e->to, e->text[0] != '\0' ? ": " : "", e->text);
+        (void)printf("%s.%03d %-9s %s%s%s: %s -> %s%s%s\n", when, (int)(e->time_ms % 1000), e->kind,
+                     e->subject, e->container[0] != '\0' ? " " : "", e->container, e->from, e->to,
+                     e->text[0] != '\0' ? ": " : "", e->text);
 }
 
 static void on_event(void *arg, const Ecs__Envelope *e)
@@ -89,19 +88,20 @@ static int run(struct ctl *c, int argc, char **argv)
 
 static const struct command_option options[] = {
         {"follow", 'f', NULL, "go on with what happens from now on"},
-        {NULL, 0, NULL, NULL},
+        {NULL,     0,   NULL, NULL                                 },
 };
 static const struct command_example examples[] = {
-        {"ecsctl events -f", "watch tasks, containers, workers and the session with ECS"},
-        {"ecsctl events -f --json | jq 'select(.to == \"STOPPED\")'", "what stops"},
-        {NULL, NULL},
+        {"ecsctl events -f",                                          "watch tasks, containers, workers and the session with ECS"},
+        {"ecsctl events -f --json | jq 'select(.to == \"STOPPED\")'", "what stops"                                               },
+        {NULL,                                                        NULL                                                       },
 };
 
 const struct command command_events = {
         .name = "events",
         .usage = "[-f]",
         .summary = "changes of tasks, containers, workers and the session",
-        .text = "Shows the last 256 changes since the service started; each names what changed, from\n"
+        .text = "Shows the last 256 changes since the service started; each names what changed, "
+                "from\n"
                 "what to what, and why.",
         .options = options,
         .examples = examples,

@@ -20,9 +20,9 @@
 #include "stream.h"
 #include "task_list.h"
 
-#define ASK_MS     30000
-#define IN_PIECE   4096
-#define STATUS_US  50000
+#define ASK_MS 30000
+#define IN_PIECE 4096
+#define STATUS_US 50000
 #define STATUS_TRIES 100
 
 static volatile sig_atomic_t resized;
@@ -37,11 +37,11 @@ struct session {
         struct ctl *ctl;
         struct client engine;
         char *id;
-        int fd;                 /* Docker's connection */
+        int fd; /* Docker's connection */
         bool tty, input_open;
         struct termios before;
         struct stream stream;
-        struct buf to_docker;   /* read, not yet written */
+        struct buf to_docker; /* read, not yet written */
 };
 
 static void write_all(int fd, const char *data, size_t length)
@@ -190,8 +190,8 @@ static void take_input(struct session *s)
 
 static void give_input(struct session *s)
 {
-        ssize_t n = send(s->fd, s->to_docker.data, s->to_docker.length,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+                send(s->fd, s->to_docker.data, s->to_docker.length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n > 0)
                 buf_consume(&s->to_docker, (size_t)n);
         else if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -220,8 +220,9 @@ static void pass_on(struct session *s)
         for (bool open = true; open;) {
                 bool full = s->to_docker.length >= IN_PIECE;
                 struct pollfd p[2] = {
-                        {s->fd, (short)(POLLIN | (s->to_docker.length > 0 ? POLLOUT : 0)), 0},
-                        {s->input_open && !full ? STDIN_FILENO : -1, POLLIN, 0}};
+                        {s->fd,                                      (short)(POLLIN | (s->to_docker.length > 0 ? POLLOUT : 0)), 0},
+                        {s->input_open && !full ? STDIN_FILENO : -1, POLLIN,                                                    0}
+                };
                 if (resized)
                         tell_size(s);
                 if (poll(p, 2, -1) < 0)
@@ -276,21 +277,22 @@ static int run(struct ctl *c, int argc, char **argv)
 
 static const struct command_option options[] = {
         {"container", 'c', "NAME", "in this container; needed when the task has several"},
-        {"no-tty", 'T', NULL, "no terminal in the container, although this is one"},
-        {NULL, 0, NULL, NULL},
+        {"no-tty",    'T', NULL,   "no terminal in the container, although this is one" },
+        {NULL,        0,   NULL,   NULL                                                 },
 };
 static const struct command_example examples[] = {
-        {"ecsctl exec 4f1c", "a shell in the only container of the task"},
-        {"ecsctl exec -c web 4f1c -- ps aux", "a command in one of several"},
-        {"echo 'select 1' | ecsctl exec 4f1c -- psql", "with input"},
-        {NULL, NULL},
+        {"ecsctl exec 4f1c",                           "a shell in the only container of the task"},
+        {"ecsctl exec -c web 4f1c -- ps aux",          "a command in one of several"              },
+        {"echo 'select 1' | ecsctl exec 4f1c -- psql", "with input"                               },
+        {NULL,                                         NULL                                       },
 };
 
 const struct command command_exec = {
         .name = "exec",
         .usage = "[-c NAME] ID|ARN [-- COMMAND...]",
         .summary = "runs a command in a running container",
-        .text = "COMMAND is /bin/sh when none is given. The container gets a terminal when standard\n"
+        .text = "COMMAND is /bin/sh when none is given. The container gets a terminal when "
+                "standard\n"
                 "input and output are one. Needs root, as every change does.\n\n"
                 "The exit code is the command's.",
         .options = options,

@@ -1,4 +1,5 @@
-/* local_call: see the header. Outside local mode ECS decides about tasks, and the message says so. */
+/* local_call: see the header. Outside local mode ECS decides about tasks, and the message says so.
+ */
 #include "local_call.h"
 
 #include "cleanup.h"

@@ -23,10 +23,9 @@ static void put_line(const struct log_entry *e, int descriptor, const char *line
         FILE *to = descriptor == 2 ? stderr : stdout;
         if (e->view->ctl->json) {
                 cleanup_json json_t *text = json_stringn(line, length);
-                cleanup_json json_t *o = json_pack(
-                        "{ss ss sO}", "container", e->container, "stream",
-                        descriptor == 2 ? "stderr" : "stdout", "line",
-                        text != NULL ? text : json_null());
+                cleanup_json json_t *o = json_pack("{ss ss sO}", "container", e->container,
+                                                   "stream", descriptor == 2 ? "stderr" : "stdout",
+                                                   "line", text != NULL ? text : json_null());
                 (void)json_dumpf(o, stdout, JSON_COMPACT);
                 (void)putchar('\n');
                 return;
@@ -97,10 +96,8 @@ int log_view_add(struct log_view *v, const char *task, const char *container)
         if (v->count == LOG_VIEW_MAX)
                 return command_fail("more than %d containers at once are not shown", LOG_VIEW_MAX);
         struct log_entry *e = &v->entries[v->count];
-        *e = (struct log_entry){.view = v,
-                                .task = mem_strdup(task),
-                                .container = mem_strdup(container),
-                                .fd = -1};
+        *e = (struct log_entry){
+                .view = v, .task = mem_strdup(task), .container = mem_strdup(container), .fd = -1};
         v->count++;
         if (open_stream(e, v->options.tail, "", &err) != 0)
                 return command_fail("%s", err.text);

@@ -11,16 +11,16 @@
 
 struct log_view_options {
         bool follow, timestamps;
-        const char *tail;   /* lines from the end, "" = all */
-        bool prefix;        /* "name | " before each line */
+        const char *tail; /* lines from the end, "" = all */
+        bool prefix;      /* "name | " before each line */
 };
 
 struct log_entry {
         struct log_view *view;
         char *task, *container;
-        int fd;                 /* -1 once it has ended */
+        int fd; /* -1 once it has ended */
         struct stream stream;
-        struct buf lines[3];    /* by descriptor; what has no newline yet */
+        struct buf lines[3]; /* by descriptor; what has no newline yet */
 };
 
 struct log_view {
@@ -28,7 +28,7 @@ struct log_view {
         struct log_view_options options;
         struct log_entry entries[LOG_VIEW_MAX];
         size_t count;
-        char *refusal;          /* the first thing Docker refused with */
+        char *refusal; /* the first thing Docker refused with */
 };
 
 void log_view_init(struct log_view *v, struct ctl *c, const struct log_view_options *o);

@@ -64,25 +64,27 @@ static int run(struct ctl *c, int argc, char **argv)
 }
 
 static const struct command_option options[] = {
-        {"follow", 'f', NULL, "go on with what is printed from now on"},
-        {"container", 'c', "NAME", "this container alone"},
-        {"tail", 'n', "LINES", "begin so many lines before the end"},
-        {"timestamps", 't', NULL, "the time before each line"},
-        {NULL, 0, NULL, NULL},
+        {"follow",     'f', NULL,    "go on with what is printed from now on"},
+        {"container",  'c', "NAME",  "this container alone"                  },
+        {"tail",       'n', "LINES", "begin so many lines before the end"    },
+        {"timestamps", 't', NULL,    "the time before each line"             },
+        {NULL,         0,   NULL,    NULL                                    },
 };
 static const struct command_example examples[] = {
-        {"ecsctl logs 4f1c", "what all containers of the task have printed"},
-        {"ecsctl logs -f -c web 4f1c", "one container, as it prints"},
-        {"ecsctl logs -n 20 4f1c", "the last 20 lines of each"},
-        {NULL, NULL},
+        {"ecsctl logs 4f1c",           "what all containers of the task have printed"},
+        {"ecsctl logs -f -c web 4f1c", "one container, as it prints"                 },
+        {"ecsctl logs -n 20 4f1c",     "the last 20 lines of each"                   },
+        {NULL,                         NULL                                          },
 };
 
 const struct command command_logs = {
         .name = "logs",
         .usage = "[-f] [-c NAME] ID|ARN",
         .summary = "what the containers of a task print",
-        .text = "Reads what Docker's log driver keeps: json-file, local and journald, and with recent\n"
-                "versions of Docker every driver. With several containers each line begins with the\n"
+        .text = "Reads what Docker's log driver keeps: json-file, local and journald, and with "
+                "recent\n"
+                "versions of Docker every driver. With several containers each line begins with "
+                "the\n"
                 "container's name.",
         .options = options,
         .examples = examples,

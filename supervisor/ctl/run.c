@@ -17,10 +17,10 @@
 #include "mem.h"
 #include "task_list.h"
 
-#define LOOK_MS     1000 /* at the task, also when no event came */
+#define LOOK_MS 1000     /* at the task, also when no event came */
 #define PATIENCE_MS 5000 /* before it says what is waited for */
-#define DRAIN_MS    3000 /* for output after the end */
-#define EXIT_NONE   1    /* no container has an exit code */
+#define DRAIN_MS 3000    /* for output after the end */
+#define EXIT_NONE 1      /* no container has an exit code */
 
 static volatile sig_atomic_t interrupts;
 
@@ -33,18 +33,17 @@ static void on_signal(int number)
 struct run {
         struct ctl *ctl;
         struct log_view view;
-        struct client engine;      /* its events say when to look */
+        struct client engine; /* its events say when to look */
         bool changed;
         char *arn;
-        char *shown;               /* the status told last */
+        char *shown; /* the status told last */
         bool stop_asked, waiting_told;
         uint64_t begun_ms;
         bool over;
         int code;
 };
 
-static void say(const struct run *r, const char *format, ...)
-        __attribute__((format(printf, 2, 3)));
+static void say(const struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(const struct run *r, const char *format, ...)
 {
         va_list ap;
@@ -76,9 +75,10 @@ static json_t *read_definition(const char *path)
                 o = inner;
         }
         if (!json_is_array(json_object_get(o, "containerDefinitions"))) {
-                (void)command_fail("%s is no task definition: it has no containerDefinitions; 'aws "
-                                   "ecs register-task-definition --generate-cli-skeleton' shows one",
-                                   path);
+                (void)command_fail(
+                        "%s is no task definition: it has no containerDefinitions; 'aws "
+                        "ecs register-task-definition --generate-cli-skeleton' shows one",
+                        path);
                 json_decref(o);
                 return NULL;
         }
@@ -88,9 +88,9 @@ static json_t *read_definition(const char *path)
 /* What ECS fills in and does not take back. */
 static void drop_answers(json_t *definition)
 {
-        static const char *const names[] = {"taskDefinitionArn", "revision", "status",
-                                            "requiresAttributes", "compatibilities",
-                                            "registeredAt", "registeredBy", "deregisteredAt"};
+        static const char *const names[] = {"taskDefinitionArn",  "revision",        "status",
+                                            "requiresAttributes", "compatibilities", "registeredAt",
+                                            "registeredBy",       "deregisteredAt"};
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 (void)json_object_del(definition, names[i]);
 }
@@ -105,10 +105,10 @@ static int start_task(struct run *r, json_t *definition)
         const json_t *made = json_object_get(registered, "taskDefinition");
         const char *arn = json_string_value(json_object_get(made, "taskDefinitionArn"));
         say(r, "registered %s", task_list_id(arn != NULL ? arn : ""));
-        code = local_call(r->ctl, "RunTask",
-                          json_pack("{ss* si ss}", "taskDefinition", arn, "count", 1, "startedBy",
-                                    "ecsctl"),
-                          &ran);
+        code = local_call(
+                r->ctl, "RunTask",
+                json_pack("{ss* si ss}", "taskDefinition", arn, "count", 1, "startedBy", "ecsctl"),
+                &ran);
         if (code != 0)
                 return code;
         const json_t *task = json_array_get(json_object_get(ran, "tasks"), 0);
@@ -323,10 +323,8 @@ static int run(struct ctl *c, int argc, char **argv)
 {
         (void)argc;
         const struct log_view_options o = {.follow = true, .tail = ""};
-        struct run r = {.ctl = c,
-                        .engine = {.fd = -1},
-                        .begun_ms = clock_now_ms(),
-                        .code = EXIT_NONE};
+        struct run r = {
+                .ctl = c, .engine = {.fd = -1}, .begun_ms = clock_now_ms(), .code = EXIT_NONE};
         json_t *definition = read_definition(argv[0]);
         if (definition == NULL)
                 return 1;
@@ -348,14 +346,14 @@ static int run(struct ctl *c, int argc, char **argv)
 
 static const struct command_option options[] = {
         {"detach", 'd', NULL, "end once the task runs; prints its ARN"},
-        {NULL, 0, NULL, NULL},
+        {NULL,     0,   NULL, NULL                                    },
 };
 static const struct command_example examples[] = {
-        {"ecsctl run hello.json", "until the task ends, or Ctrl-C stops it"},
-        {"ecsctl run -d web.json", "and go on with 'ecsctl logs -f'"},
+        {"ecsctl run hello.json",                                                 "until the task ends, or Ctrl-C stops it"},
+        {"ecsctl run -d web.json",                                                "and go on with 'ecsctl logs -f'"        },
         {"aws ecs describe-task-definition --task-definition web | ecsctl run -",
-         "a definition that is registered elsewhere"},
-        {NULL, NULL},
+         "a definition that is registered elsewhere"                                                                       },
+        {NULL,                                                                    NULL                                     },
 };
 
 const struct command command_run = {
@@ -365,7 +363,8 @@ const struct command command_run = {
         .text = "FILE is a task definition in JSON, as 'aws ecs register-task-definition\n"
                 "--cli-input-json' takes it, or - for standard input. It is registered as a new\n"
                 "revision, run once, and followed. Ctrl-C stops the task.\n\n"
-                "The exit code is that of the essential container that ended the task; 1 when none\n"
+                "The exit code is that of the essential container that ended the task; 1 when "
+                "none\n"
                 "ever ran.",
         .options = options,
         .examples = examples,

@@ -92,21 +92,22 @@ static int run(struct ctl *c, int argc, char **argv)
 }
 
 static const struct command_option options[] = {
-        {"reason", 'r', "TEXT", "of a task: what ECS shows as the reason"},
-        {"no-wait", 0, NULL, "of a task: end before it has stopped"},
-        {NULL, 0, NULL, NULL},
+        {"reason",  'r', "TEXT", "of a task: what ECS shows as the reason"},
+        {"no-wait", 0,   NULL,   "of a task: end before it has stopped"   },
+        {NULL,      0,   NULL,   NULL                                     },
 };
 static const struct command_example examples[] = {
-        {"ecsctl stop 4f1c", "the task whose id begins so (local mode)"},
+        {"ecsctl stop 4f1c",    "the task whose id begins so (local mode)"    },
         {"ecsctl stop backend", "the agent goes on without a session with ECS"},
-        {NULL, NULL},
+        {NULL,                  NULL                                          },
 };
 
 const struct command command_stop = {
         .name = "stop",
         .usage = "WORKER|ID|ARN",
         .summary = "stops a worker until it is started again, or a task",
-        .text = "A worker (engine, backend ... see 'ecsctl status'): containers and the other workers\n"
+        .text = "A worker (engine, backend ... see 'ecsctl status'): containers and the other "
+                "workers\n"
                 "go on; what needs the worker waits for it. 'ecsctl start' ends that.\n\n"
                 "A task, in local mode: its containers get SIGTERM, then SIGKILL after their stop\n"
                 "timeout. The command waits for the end.",

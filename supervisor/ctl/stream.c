@@ -9,8 +9,8 @@
 #include "cleanup.h"
 #include "mem.h"
 
-#define HEAD_MAX     16384
-#define REFUSAL_MAX  65536
+#define HEAD_MAX 16384
+#define REFUSAL_MAX 65536
 #define FRAME_HEADER 8
 
 /* Takes the head once it is whole. */

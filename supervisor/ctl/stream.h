@@ -15,9 +15,9 @@ typedef void (*stream_output_fn)(void *arg, int descriptor, const char *data, si
 
 struct stream {
         enum stream_state state;
-        struct buf in;      /* the head; frame headers; what Docker refuses with */
-        uint32_t left;      /* bytes of the present frame */
-        int descriptor;     /* of it */
+        struct buf in;  /* the head; frame headers; what Docker refuses with */
+        uint32_t left;  /* bytes of the present frame */
+        int descriptor; /* of it */
         stream_output_fn output;
         void *arg;
 };

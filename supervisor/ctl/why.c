@@ -20,12 +20,12 @@ static const char *exit_meaning(int code)
                 int code;
                 const char *meaning;
         } known[] = {
-                {126, "the command may not be executed"},
-                {127, "the command was not found"},
-                {134, "SIGABRT: it aborted"},
+                {126, "the command may not be executed"                                  },
+                {127, "the command was not found"                                        },
+                {134, "SIGABRT: it aborted"                                              },
                 {137, "SIGKILL: out of memory, killed, or stopped after its stop timeout"},
-                {139, "SIGSEGV: it crashed"},
-                {143, "SIGTERM: it ended when asked to stop"},
+                {139, "SIGSEGV: it crashed"                                              },
+                {143, "SIGTERM: it ended when asked to stop"                             },
         };
         for (size_t i = 0; i < ARRAY_SIZE(known); i++)
                 if (known[i].code == code)
@@ -102,8 +102,8 @@ static char *reason(const Ecs__TaskFacts *t)
                 buf_append_str(&b, "has stopped");
                 put_stopped(&b, t);
         } else if (is(t->desired_status, "STOPPED")) {
-                buf_printf(&b, "is being stopped%s%s",
-                           t->stopped_reason[0] != '\0' ? ": " : "", t->stopped_reason);
+                buf_printf(&b, "is being stopped%s%s", t->stopped_reason[0] != '\0' ? ": " : "",
+                           t->stopped_reason);
                 buf_append_str(&b, "; its containers have until their stop timeout");
         } else if (is(t->known_status, "RUNNING")) {
                 buf_append_str(&b, "is RUNNING, as ECS wants it");
@@ -171,7 +171,8 @@ static int run(struct ctl *c, int argc, char **argv)
 
 static const struct command_example examples[] = {
         {"ecsctl why 4f1c", "what the task waits for, or why it stopped"},
-        {NULL, NULL}};
+        {NULL,              NULL                                        }
+};
 
 const struct command command_why = {
         .name = "why",

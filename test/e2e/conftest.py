@@ -125,7 +125,8 @@ class Agent:
         self.environment = {
             "PATH": os.environ["PATH"], "ECS_DATADIR": str(self.data),
             "ECS_RUN_DIR": str(self.run_dir), "DOCKER_HOST": f"unix://{host.socket}",
-            "ECS_LOGLEVEL": "debug", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", **settings}
+            "ECS_LOGLEVEL": "debug", "ECS_AUDIT_LOGFILE": str(self.dir / "audit.log"),
+            "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1", **settings}
         self.process = None
 
     def start(self, ready=True):

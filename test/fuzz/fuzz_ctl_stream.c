@@ -1,4 +1,5 @@
-/* Any bytes as Docker's answer, in pieces of any size: the output is the same whatever the pieces. */
+/* Any bytes as Docker's answer, in pieces of any size: the output is the same whatever the pieces.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 struct exec {
         struct engine *engine;
         struct ipc_request *request;
-        char *id;   /* once Docker has made it */
+        char *id; /* once Docker has made it */
         bool tty;
 };
 
@@ -71,8 +71,8 @@ static void on_made(void *arg, const struct docker_answer *a)
                 return;
         }
         x->id = mem_strdup(id);
-        const char *body = x->tty ? "{\"Detach\":false,\"Tty\":true}"
-                                  : "{\"Detach\":false,\"Tty\":false}";
+        const char *body =
+                x->tty ? "{\"Detach\":false,\"Tty\":true}" : "{\"Detach\":false,\"Tty\":false}";
         char *request = mem_printf("POST /exec/%s/start HTTP/1.1\r\nHost: docker\r\n"
                                    "Connection: Upgrade\r\nUpgrade: tcp\r\n"
                                    "Content-Type: application/json\r\n"

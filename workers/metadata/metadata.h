@@ -98,6 +98,10 @@ void render_introspection_task(struct buf *b, const Ecs__TaskFacts *t);
 /* A JSON string with <, > and & escaped; broken UTF-8 becomes U+FFFD. */
 void render_string(struct buf *b, const char *text);
 
+/* audit.c: tells the audit log of an answered request. path: decoded. served: NULL for an error. */
+void audit_request(struct metadata *m, struct http_exchange *x, const char *path, int status,
+                   const Ecs__TaskCredentials *served);
+
 /* task_routes.c, introspection_routes.c: handlers of the two servers. */
 void task_routes(void *arg, struct http_exchange *x);
 void introspection_routes(void *arg, struct http_exchange *x);

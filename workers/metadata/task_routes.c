@@ -11,6 +11,7 @@ struct request {
         struct metadata *metadata;
         struct http_exchange *exchange;
         const char *target; /* as sent */
+        const char *path;   /* decoded */
         char *id;           /* of the path */
         enum api_version version;
 };
@@ -98,6 +99,7 @@ static void credentials_error(struct request *r, int status, const char *code, c
         render_string(&b, code);
         buf_printf(&b, ",\"message\":\"CredentialsV%dRequest: %s\",\"HTTPErrorCode\":%d}",
                    r->version, message, status);
+        audit_request(r->metadata, r->exchange, r->path, status, NULL);
         answer(r, status, &b);
 }
 
@@ -119,6 +121,7 @@ static void handle_credentials(struct request *r)
                 return;
         }
         render_credentials(&b, c);
+        audit_request(r->metadata, r->exchange, r->path, 200, c);
         answer(r, 200, &b);
 }
 
@@ -196,6 +199,7 @@ void task_routes(void *arg, struct http_exchange *x)
 {
         struct request r = {.metadata = arg, .exchange = x, .target = http_target(x)};
         cleanup_free char *path = path_decode(r.target);
+        r.path = path;
         cleanup_free char *clean = path_clean(path);
         if (strcmp(path, clean) != 0) {
                 redirect(x, clean);

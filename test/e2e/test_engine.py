@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from conftest import Agent, Tasks, wait_for
+from wire import acs_task, last, messages, reported, send, submits, task_arn, wait_message
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +193,30 @@ def test_ports_the_agent_chooses(agent, tasks):
     (task,) = tasks.wait("RUNNING", third)
     assert task["containers"][0]["networkBindings"][0]["hostPort"] not in (port, port + 2, 41050)
     stop(agent, tasks, first, second, third, *fixed)
+
+
+def test_payloads_as_acs_may_send_them(agent, tasks):
+    """E86, E87, E88: overrides.command replaces the command, any other override makes the task
+    invalid and the payload is not acknowledged; a stop for a task nobody knows is reported; the
+    same task sent twice runs once."""
+    before = last(agent)
+    send(agent, "PayloadMessage", messageId="m-good", tasks=[
+        acs_task("overridden", ["false"], container={
+            "overrides": json.dumps({"command": ["sh", "-c", "sleep 3; exit 5"]})})])
+    wait_message(agent, before, "AckRequest", messageId="m-good")
+    send(agent, "PayloadMessage", messageId="m-again", tasks=[acs_task("overridden", ["false"])])
+    send(agent, "PayloadMessage", messageId="m-bad", tasks=[
+        acs_task("bad", container={"overrides": {"command": ["true"], "cpu": 1}})])
+    send(agent, "PayloadMessage", messageId="m-stop", tasks=[
+        acs_task("unknown", desiredStatus="STOPPED")])
+    body = reported(agent, task_arn("bad"), "STOPPED", before)
+    assert body["reason"].startswith("UnrecogniedTaskError: Error loading task - ")
+    assert reported(agent, task_arn("unknown"), "STOPPED", before)["status"] == "STOPPED"
+    body = reported(agent, task_arn("overridden"), "STOPPED", before)
+    assert [c["exitCode"] for c in body["containers"] if c["status"] == "STOPPED"] == [5]
+    for name, count in (("overridden", 1), ("bad", 0), ("unknown", 0)):
+        assert len(tasks.container_ids(task_arn(name))) == count, name
+        told = [s["body"]["status"] for s in submits(agent, task_arn(name), before, False)]
+        assert len(told) == len(set(told)), (name, told)
+    acks = {m["message"].get("messageId") for m in messages(agent, before, "AckRequest")}
+    assert {"m-good", "m-again", "m-stop"} <= acks and "m-bad" not in acks

@@ -88,6 +88,17 @@ static void raw_settings_are_laid_over(void **state)
         assert_null(json_object_get(host, "Links"));
 }
 
+static void labels_cleared_by_raw_settings_come_back(void **state)
+{
+        struct task *t = one();
+        (void)state;
+        t->spec->containers[0]->docker_config = mem_strdup("{\"labels\":null}");
+        cleanup_json json_t *body = body_of(t);
+        const json_t *labels = json_object_get(body, "Labels");
+        assert_int_equal(json_object_size(labels), 7);
+        assert_string_equal(json_string_value(json_object_get(labels, LABEL_AGENT)), "id-1");
+}
+
 static void bad_raw_json_has_the_ecs_reason(void **state)
 {
         /* E23, E79, E47 */
@@ -98,6 +109,8 @@ static void bad_raw_json_has_the_ecs_reason(void **state)
                  "Unable decode given docker config: "                                                             },
                 {"[]", "",   "",       NULL,      "DockerClientConfigError",
                  "Unable decode given docker config: "                                                             },
+                {"{\"Labels\":[]}", "", "", NULL, "DockerClientConfigError",
+                 "Unable decode given docker config: Labels"},
                 {"",   "{]", "",       NULL,      "HostConfigError",         "Unable to decode given host config: "},
                 {"",   "",   "docker", NULL,      "DockerClientConfigError", "docker health check is nil"          },
                 {"",   "",   "",       "nowhere", "HostConfigError",         "Invalid volume referenced: nowhere"  },
@@ -242,6 +255,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(cpu_shares_and_memory_are_exact),
                 cmocka_unit_test(raw_settings_are_laid_over),
+                cmocka_unit_test(labels_cleared_by_raw_settings_come_back),
                 cmocka_unit_test(bad_raw_json_has_the_ecs_reason),
                 cmocka_unit_test(region_variables_are_all_or_none),
                 cmocka_unit_test(an_adopted_task_is_the_one_that_was_created),

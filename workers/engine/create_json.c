@@ -72,8 +72,28 @@ static json_t *environment(const struct container *c, const struct create_contex
 
 /* ---- Labels ---- */
 
-static void put_labels(json_t *labels, const struct container *c, const struct create_context *x)
+/* The key of this name in any case; name itself when there is none. */
+static const char *find_key(const json_t *object, const char *name)
 {
+        const char *key;
+        json_t *value;
+        json_object_foreach((json_t *)object, key, value)
+                if (strcasecmp(key, name) == 0)
+                        return key;
+        return name;
+}
+
+/* The raw config may have cleared them. */
+static int put_labels(json_t *config, const struct container *c, const struct create_context *x,
+                      struct error *err)
+{
+        const char *key = find_key(config, "Labels");
+        if (json_object_get(config, key) == NULL)
+                (void)json_object_set_new(config, key, json_object());
+        json_t *labels = json_object_get(config, key);
+        if (!json_is_object(labels))
+                return error_set_name(err, -EINVAL, "DockerClientConfigError",
+                                      "Unable decode given docker config: Labels is no object");
         const Ecs__TaskSpec *t = c->task->spec;
         const struct {
                 const char *name, *value;
@@ -89,6 +109,7 @@ static void put_labels(json_t *labels, const struct container *c, const struct c
         (void)json_object_set_new(labels, LABEL_AGENT, json_string(x->agent_id));
         (void)json_object_set_new(labels, LABEL_ESSENTIAL,
                                   json_string(c->spec->essential ? "true" : "false"));
+        return 0;
 }
 
 /* ---- ports ---- */
@@ -173,16 +194,6 @@ static void put_links(json_t *host, const struct container *c)
 
 /* ---- raw ---- */
 
-static const char *find_key(const json_t *object, const char *name)
-{
-        const char *key;
-        json_t *value;
-        json_object_foreach((json_t *)object, key, value)
-                if (strcasecmp(key, name) == 0)
-                        return key;
-        return name;
-}
-
 void create_json_merge(json_t *base, const json_t *raw)
 {
         const char *name;
@@ -264,9 +275,8 @@ json_t *create_json(const struct container *c, const struct create_context *x, s
                       "Unable decode given docker config", err) != 0 ||
             merge_raw(host, s->docker_host_config, "HostConfigError",
                       "Unable to decode given host config", err) != 0 ||
-            check_health(c, config, err) != 0)
+            check_health(c, config, err) != 0 || put_labels(config, c, x, err) != 0)
                 return NULL;
-        put_labels(json_object_get(config, find_key(config, "Labels")), c, x);
         const char *mode = json_string_value(json_object_get(host, find_key(host, "NetworkMode")));
         if (mode != NULL && strncmp(mode, "container:", 10) == 0) {
                 (void)json_object_del(config, "ExposedPorts");

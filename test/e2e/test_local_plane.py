@@ -235,6 +235,8 @@ def test_tags_and_attributes(ecs):
                                targetType="container-instance", PaginationConfig={"PageSize": 5})
     names = [a["name"] for a in found]
     assert count > 2 and len(names) == len(set(names)) and "ecs.os-type" in names
+    d = ecs.describe_container_instances(containerInstances=[i])["containerInstances"][0]
+    assert d["status"] == "ACTIVE" and d["agentConnected"]
     for expression, hits in (("attribute:stack == prod", 1), ("attribute:ssd exists", 1),
                              ("attribute:stack in [dev, test]", 0), ("agentConnected == true", 1),
                              ("not(attribute:stack =~ pr.*) or runningTasksCount > 1000", 0)):
@@ -343,7 +345,7 @@ def test_stop_codes_and_reasons(ecs):
     assert (t["stopCode"], t["stoppedReason"]) == ("EssentialContainerExited",
                                                    "Essential container in task exited")
     assert t["containers"][0]["exitCode"] == 3
-    assert u["stopCode"] == "TaskFailedToStart"
+    assert (u["stopCode"], u["stoppedReason"]) == ("TaskFailedToStart", "Task failed to start")
     assert u["containers"][0]["reason"].startswith("CannotStartContainerError")
 
 

@@ -42,20 +42,16 @@ void acs_ended(struct session *s)
 
 /* ---- what agents say ---- */
 
-/* An acknowledged payload is not sent again: the task remembers it. */
+/* An acknowledged payload is not sent again. Noted in memory: after a restart it may be sent once
+ * more, which does no harm. */
 static void handle_ack(struct session *s, const json_t *message)
 {
-        struct local *l = s->local;
         const char *id = text_of(message, "messageId");
         const char *arn;
         json_t *t;
-        json_object_foreach (l->objects[K_TASK], arn, t) {
-                const char *pending = text_of(t, "x-pending-message");
-                if (*id == '\0' || strcmp(pending, id) != 0)
-                        continue;
-                (void)json_object_del(t, "x-pending-message");
-                (void)store_changed(l, K_TASK, arn);
-        }
+        json_object_foreach (store_tasks_of(s->local, s->instance_arn), arn, t)
+                if (*id != '\0' && has_text(t, "x-pending-message", id))
+                        (void)json_object_del(t, "x-pending-message");
 }
 
 /* ---- TCS ---- */
@@ -179,19 +175,20 @@ static void catch_up(struct session *s, bool send_credentials)
         struct local *l = s->local;
         const char *arn;
         json_t *t;
-        json_object_foreach (l->objects[K_TASK], arn, t) {
+        store_begin(l);
+        json_object_foreach (store_tasks_of(l, s->instance_arn), arn, t) {
                 const json_t *d = store_find(l, K_TASK_DEFINITION, text_of(t, "taskDefinitionArn"));
                 bool has_role = *text_of(d, "taskRoleArn") != '\0' ||
                                 *text_of(d, "executionRoleArn") != '\0';
                 bool stops = strcmp(text_of(t, "desiredStatus"), "STOPPED") == 0;
-                if (strcmp(text_of(t, "containerInstanceArn"), s->instance_arn) != 0 ||
-                    strcmp(text_of(t, "lastStatus"), "STOPPED") == 0)
+                if (has_text(t, "lastStatus", "STOPPED"))
                         continue;
                 if (stops || json_object_get(t, "x-pending-message") != NULL ||
                     strcmp(text_of(t, "lastStatus"), "PENDING") == 0 ||
                     (has_role && send_credentials))
                         send_task(s, t, stops ? "STOPPED" : "RUNNING");
         }
+        (void)store_commit(l);
 }
 
 /* The slot of l->roles is "task role". The keys change, the id stays. */
@@ -237,6 +234,16 @@ void acs_heartbeat(struct local *l)
         for (struct session *s = l->sessions; s != NULL; s = s->next)
                 session_send(s, "HeartbeatMessage",
                              json_pack("{s:b, s:s}", "healthy", 1, "messageId", random_uuid(id)));
+}
+
+void acs_disconnect(struct local *l, const char *instance_arn)
+{
+        struct session *s, *next;
+        for (s = l->sessions; s != NULL; s = next) {
+                next = s->next;
+                if (strcmp(s->instance_arn, instance_arn) == 0)
+                        session_close(s);
+        }
 }
 
 void acs_close_all(struct local *l)
@@ -319,7 +326,8 @@ void acs_accept(struct local *l, struct http_exchange *x)
                 refuse(l, x, "BadRequestException", "not a websocket request");
                 return;
         }
-        if (store_find(l, K_INSTANCE, arn) == NULL) {
+        const json_t *instance = store_find(l, K_INSTANCE, arn);
+        if (instance == NULL || has_text(instance, "status", "INACTIVE")) {
                 refuse(l, x, "InactiveInstanceException",
                        "the container instance is not registered here");
                 return;

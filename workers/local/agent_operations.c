@@ -13,14 +13,25 @@
 
 /* ---- registration ---- */
 
-static json_t *make_instance(struct local *l, const json_t *cluster, const char *token)
+static void copy(json_t *to, const char *to_key, const json_t *from, const char *key)
+{
+        json_t *v = json_object_get(from, key);
+        if (v != NULL)
+                (void)json_object_set(to, to_key, v);
+}
+
+/* known_arn: "" for a new one; an agent whose instance was lost here with the database keeps it. */
+static json_t *make_instance(struct local *l, const json_t *cluster, const char *known_arn,
+                             const char *token)
 {
         char uuid[RANDOM_UUID];
         (void)random_uuid(uuid);
-        cleanup_free char *resource = mem_printf("container-instance/%s/%.8s%.4s%.4s%.4s%.12s",
-                                                 text_of(cluster, "clusterName"), uuid, uuid + 9,
-                                                 uuid + 14, uuid + 19, uuid + 24);
-        cleanup_free char *arn = store_arn(l, resource);
+        cleanup_free char *resource =
+                mem_printf("container-instance/%s/%.8s%.4s%.4s%.4s%.12s",
+                           text_of(cluster, "clusterName"), uuid, uuid + 9, uuid + 14, uuid + 19,
+                           uuid + 24);
+        cleanup_free char *arn = *known_arn != '\0' ? mem_strdup(known_arn)
+                                                    : store_arn(l, resource);
         json_t *i = json_pack("{s:s, s:s, s:s, s:f, s:s, s:s, s:I}", "containerInstanceArn", arn,
                               "clusterArn", text_of(cluster, "clusterArn"), "status", "ACTIVE",
                               "registeredAt", (double)clock_wall_ms() / 1000, "ec2InstanceId",
@@ -51,8 +62,15 @@ void op_register_container_instance(struct local *l, const json_t *q, struct ans
         if (cluster == NULL)
                 return;
         json_t *i = find_instance(l, q);
+        if (i != NULL && has_text(i, "status", "INACTIVE")) {
+                answer_error(a, "ClientException",
+                             "container instance %s was deregistered: remove the agent's data "
+                             "directory to register a new one", text_of(q, "containerInstanceArn"));
+                return;
+        }
         if (i == NULL)
-                i = make_instance(l, cluster, text_of(q, "clientToken"));
+                i = make_instance(l, cluster, text_of(q, "containerInstanceArn"),
+                                  text_of(q, "clientToken"));
         json_t *attributes = json_deep_copy(json_object_get(q, "attributes"));
         cleanup_free char *zone = mem_printf("%sa", l->region);
         const char *const ours[][2] = {
@@ -66,6 +84,11 @@ void op_register_container_instance(struct local *l, const json_t *q, struct ans
         (void)json_object_set_new(i, "attributes", attributes);
         (void)json_object_set_new(i, "registeredResources",
                                   json_deep_copy(json_object_get(q, "totalResources")));
+        json_t *tags = json_object_get(i, "tags");
+        tags = tags != NULL ? json_incref(tags) : json_array();
+        merge_tags(tags, json_object_get(q, "tags"));
+        (void)json_object_set_new(i, "tags", tags);
+        copy(i, "versionInfo", q, "versionInfo");
         (void)store_changed(l, K_INSTANCE, text_of(i, "containerInstanceArn"));
         a->body = json_pack("{s:o}", "containerInstance", instance_shown(l, i, true));
 }
@@ -125,13 +148,6 @@ static json_t *find_container(const json_t *task, const char *name)
         return NULL;
 }
 
-static void copy(json_t *to, const char *to_key, const json_t *from, const char *key)
-{
-        json_t *v = json_object_get(from, key);
-        if (v != NULL)
-                (void)json_object_set(to, to_key, v);
-}
-
 static void take_container(json_t *task, const json_t *change)
 {
         static const char *const same[] = {"runtimeId", "exitCode", "imageDigest", "reason",
@@ -164,15 +180,15 @@ static void stopped(json_t *task, const json_t *q)
         const char *reason = text_of(q, "reason");
         (void)json_object_set_new(task, "desiredStatus", json_string("STOPPED"));
         (void)json_object_set_new(task, "stoppedAt", json_real((double)clock_wall_ms() / 1000));
-        if (json_object_get(task, "stoppedReason") == NULL) {
-                (void)json_object_set_new(
-                        task, "stoppedReason",
-                        json_string(*reason != '\0' ? reason
-                                                    : "Essential container in task exited"));
-                (void)json_object_set_new(task, "stopCode",
-                                          json_string(has_run(task) ? "EssentialContainerExited"
-                                                                    : "TaskFailedToStart"));
-        }
+        if (json_object_get(task, "stoppedReason") != NULL)
+                return;
+        bool ran = has_run(task);
+        if (*reason == '\0')
+                reason = ran ? "Essential container in task exited" : "Task failed to start";
+        (void)json_object_set_new(task, "stoppedReason", json_string(reason));
+        (void)json_object_set_new(
+                task, "stopCode",
+                json_string(ran ? "EssentialContainerExited" : "TaskFailedToStart"));
 }
 
 static void take_task(struct local *l, json_t *task, const json_t *q)
@@ -190,6 +206,7 @@ static void take_task(struct local *l, json_t *task, const json_t *q)
                 (void)json_object_set_new(task, "startedAt",
                                           json_real((double)clock_wall_ms() / 1000));
                 (void)json_object_set_new(task, "connectivity", json_string("CONNECTED"));
+                copy(task, "connectivityAt", task, "startedAt");
         }
         if (!was_stopped && *status != '\0') {
                 bool stops = strcmp(status, "STOPPED") == 0;

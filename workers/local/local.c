@@ -104,11 +104,14 @@ bool local_commit(struct local *l)
                 (void)json_object_clear(l->outgoing);
                 return false;
         }
+        /* the delivery's own notes are one more transaction; their loss means delivery again */
+        store_begin(l);
         json_object_foreach(l->outgoing, arn, v) {
                 const json_t *t = store_find(l, K_TASK, arn);
                 if (t != NULL)
                         acs_deliver(l, t, text_of(t, "desiredStatus"));
         }
+        (void)store_commit(l);
         (void)json_object_clear(l->outgoing);
         return true;
 }

@@ -191,6 +191,8 @@ void acs_accept(struct local *l, struct http_exchange *x);
 /* Sends the task to its instance's session, if there is one. */
 void acs_deliver(struct local *l, const json_t *task, const char *desired_status);
 void acs_heartbeat(struct local *l);
+/* Ends every session of the instance; it may connect again while it is registered. */
+void acs_disconnect(struct local *l, const char *instance_arn);
 void acs_close_all(struct local *l);
 /* session.c: a message came; the session has ended. */
 void acs_received(struct session *s, const char *text, size_t length);

@@ -135,5 +135,6 @@ void op_deregister_container_instance(struct local *l, const json_t *q, struct a
         (void)json_object_set_new(i, "x-goneAt", json_real(local_now()));
         (void)json_object_del(i, "registrationToken");
         next_version(l, i);
+        acs_disconnect(l, arn);
         a->body = json_pack("{s:o}", "containerInstance", instance_shown(l, i, true));
 }

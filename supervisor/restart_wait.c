@@ -9,11 +9,11 @@
 /* exit 1: it said why and expects the reason to last; all else is a crash. */
 static const struct {
         uint32_t min_ms, max_ms;
-        bool free_first;  /* the first young death costs nothing */
+        bool free_first; /* the first young death costs nothing */
 } waits[] = {
-        [DEATH_CRASH] = {100, 30000, true},
+        [DEATH_CRASH] = {100, 30000, true },
         [DEATH_EXIT_1] = {500, 15000, false},
-        [DEATH_REOPEN] = {0, 0, true},
+        [DEATH_REOPEN] = {0,   0,     true },
 };
 
 enum death death_of(int status)

@@ -63,8 +63,7 @@ static void notify(struct supervisor *s)
 static bool any_runs(const struct supervisor *s, bool first)
 {
         for (size_t i = 0; i < s->process_count; i++)
-                if (s->processes[i].row->stops_first == first &&
-                    s->processes[i].state != P_STOPPED)
+                if (s->processes[i].row->stops_first == first && s->processes[i].state != P_STOPPED)
                         return true;
         return false;
 }
@@ -73,8 +72,7 @@ static void stop_those(struct supervisor *s, bool first)
 {
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
-                if (p->row->stops_first == first && p->state != P_STOPPED &&
-                    p->state != P_STOPPING)
+                if (p->row->stops_first == first && p->state != P_STOPPED && p->state != P_STOPPING)
                         process_event(p, E_STOP);
         }
 }
@@ -146,8 +144,7 @@ static void on_usr1(uv_signal_t *h, int number)
 {
         struct supervisor *s = h->data;
         (void)number;
-        log_info(NULL, "state of the supervisor",
-                 LOG_INT("up_ms", clock_now_ms() - s->started_ms),
+        log_info(NULL, "state of the supervisor", LOG_INT("up_ms", clock_now_ms() - s->started_ms),
                  LOG_INT("log_queued", log_writer_queued(s)));
         for (const struct notice *n = s->notices; n != NULL; n = n->next)
                 log_info(NULL, "notice holds", LOG_STR("text", n->text));
@@ -156,7 +153,8 @@ static void on_usr1(uv_signal_t *h, int number)
                 log_info(&p->log_context, "state of the worker",
                          LOG_STR("state", process_state_name(p->state)), LOG_INT("pid", p->pid),
                          LOG_INT("since_ms", clock_now_ms() - p->since_ms),
-                         LOG_INT("restarts", p->restarts), LOG_INT("missed_pings", p->watchdog.missed),
+                         LOG_INT("restarts", p->restarts),
+                         LOG_INT("missed_pings", p->watchdog.missed),
                          LOG_STR("last_exit", p->last_exit),
                          LOG_STR("text", p->text != NULL ? p->text : ""));
         }
@@ -167,8 +165,12 @@ static void open_signals(struct supervisor *s)
         static const struct {
                 int number;
                 uv_signal_cb fn;
-        } wanted[] = {{SIGCHLD, on_child}, {SIGTERM, on_term}, {SIGINT, on_term},
-                      {SIGUSR1, on_usr1}};
+        } wanted[] = {
+                {SIGCHLD, on_child},
+                {SIGTERM, on_term },
+                {SIGINT,  on_term },
+                {SIGUSR1, on_usr1 }
+        };
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
                 (void)uv_signal_init(&s->loop, &s->signals[i]);
                 s->signals[i].data = s;
@@ -191,7 +193,8 @@ static int make_processes(struct supervisor *s, struct error *err)
                         .supervisor = s,
                         .row = row,
                         .log_context = {.key = "process", .value = row->name},
-                        .exec_fd = spawn_open_binary(row->exec)};
+                        .exec_fd = spawn_open_binary(row->exec)
+                };
                 if (p->exec_fd < 0)
                         return error_set(err, -ENOENT,
                                          "%s is neither beside ecs-supervisor nor in "
@@ -208,9 +211,10 @@ static void note_docker_group(struct supervisor *s)
 {
         gid_t group;
         if (s->root && docker_socket_group(s, &group) && group == 0)
-                notice_set(s, "docker group", false, mem_strdup("Docker's socket belongs to group root: the engine "
-                                                "gets connected sockets from the supervisor; "
-                                                "'dockerd --group docker' spares that"));
+                notice_set(s, "docker group", false,
+                           mem_strdup("Docker's socket belongs to group root, which no "
+                                      "worker joins: start dockerd with a group of its "
+                                      "own ('--group docker'), then the agent again"));
 }
 
 /* Ours have other names, so that both agents find their own after a change back. */

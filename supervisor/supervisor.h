@@ -275,7 +275,8 @@ bool takeover_is_program(pid_t pid, const char *exec);
 int rival_check(const char *proc, struct error *err);
 /* privileged/docker_socket.c */
 void handle_docker_socket(void *context, struct ipc_request *r, const Ecs__Envelope *m);
-/* The group of Docker's socket; false when there is none (yet) or Docker is not on a socket. */
+/* The group of Docker's socket, or the usual one while there is none; false when Docker is not on
+ * a socket or no group is known. */
 bool docker_socket_group(const struct supervisor *s, gid_t *ret);
 /* privileged/host_rules.c: in a short-lived child. */
 int host_rules_apply(struct supervisor *s, struct error *err);

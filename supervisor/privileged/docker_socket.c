@@ -4,6 +4,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,10 +24,17 @@ bool docker_socket_group(const struct supervisor *s, gid_t *ret)
 {
         const char *path = socket_path(s);
         struct stat st;
-        if (path == NULL || stat(path, &st) != 0)
+        if (path == NULL)
                 return false;
-        *ret = st.st_gid;
-        return true;
+        if (stat(path, &st) == 0) {
+                *ret = st.st_gid;
+                return true;
+        }
+        /* Docker is not up yet; this is the group it gives its socket when it comes */
+        const struct group *usual = getgrnam("docker");
+        if (usual != NULL)
+                *ret = usual->gr_gid;
+        return usual != NULL;
 }
 
 static int connect_path(const char *path)

@@ -105,7 +105,7 @@ static void put_region(const char *endpoint, const char *header, bool document)
         }
         cleanup_json json_t *o = document ? json_loads(text, 0, NULL) : NULL;
         const char *region = document ? json_string_value(json_object_get(o, "region")) : text;
-        if (region != NULL)
+        if (region != NULL && strchr(region, '\n') == NULL) /* a second line would be another word */
                 (void)printf("region %s\n", region);
         else
                 (void)puts("failed region: the identity document names none");

@@ -125,17 +125,9 @@ static int start_task(struct run *r, json_t *definition)
 
 /* ---- follow ---- */
 
-/* The essential container that ended first ended the task. */
 static int exit_code(const Ecs__TaskFacts *t)
 {
-        const Ecs__ContainerFacts *first = NULL;
-        for (size_t i = 0; i < t->n_containers; i++) {
-                const Ecs__ContainerFacts *f = t->containers[i];
-                if (!f->essential || f->exit_code == NULL)
-                        continue;
-                if (first == NULL || strcmp(f->finished_at, first->finished_at) < 0)
-                        first = f;
-        }
+        const Ecs__ContainerFacts *first = task_list_first_ended(t);
         return first != NULL ? first->exit_code->value & 0xff : EXIT_NONE;
 }
 

@@ -13,14 +13,23 @@
 #define REFUSAL_MAX 65536
 #define FRAME_HEADER 8
 
+/* Of the first line alone, since a blank in a pattern would match line ends; -1 when it has none.
+ */
+static int status_of(const char *head)
+{
+        int status = -1;
+        cleanup_free char *line = mem_strndup(head, strcspn(head, "\r\n"));
+        return sscanf(line, "HTTP/1.%*1[01] %3d", &status) == 1 ? status : -1;
+}
+
 /* Takes the head once it is whole. */
 static bool take_head(struct stream *s)
 {
-        int status = 0;
         const char *end = memmem(s->in.data, s->in.length, "\r\n\r\n", 4);
         if (end == NULL)
                 return s->in.length <= HEAD_MAX;
-        if (sscanf(s->in.data, "HTTP/1.%*1[01] %3d", &status) != 1)
+        int status = status_of(s->in.data);
+        if (status < 0)
                 return false;
         s->state = status == 200 || status == 101 ? STREAM_PROBE : STREAM_REFUSED;
         buf_consume(&s->in, (size_t)(end - s->in.data) + 4);

@@ -45,15 +45,27 @@ const char *task_list_id(const char *arn)
         return slash != NULL ? slash + 1 : arn;
 }
 
+const Ecs__ContainerFacts *task_list_first_ended(const Ecs__TaskFacts *t)
+{
+        const Ecs__ContainerFacts *first = NULL;
+        for (size_t i = 0; i < t->n_containers; i++) {
+                const Ecs__ContainerFacts *f = t->containers[i];
+                if (f->essential && f->exit_code != NULL &&
+                    (first == NULL || strcmp(f->finished_at, first->finished_at) < 0))
+                        first = f;
+        }
+        return first;
+}
+
 static json_t *container_json(const Ecs__ContainerFacts *f)
 {
         json_t *ports = json_array();
         for (size_t i = 0; i < f->n_ports; i++)
-                (void)json_array_append_new(
-                        ports, json_pack("{si si ss}", "containerPort",
-                                         (int)f->ports[i]->container_port, "hostPort",
-                                         (int)f->ports[i]->host_port, "protocol",
-                                         f->ports[i]->protocol));
+                (void)json_array_append_new(ports,
+                                            json_pack("{si si ss}", "containerPort",
+                                                      (int)f->ports[i]->container_port, "hostPort",
+                                                      (int)f->ports[i]->host_port, "protocol",
+                                                      f->ports[i]->protocol));
         json_t *o = json_pack("{ss ss ss ss ss ss ss sb ss so}", "name", f->name, "image", f->image,
                               "dockerId", f->docker_id, "dockerName", f->docker_name,
                               "desiredStatus", f->desired_status, "knownStatus", f->known_status,

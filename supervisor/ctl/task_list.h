@@ -11,5 +11,8 @@ Ecs__Envelope *task_list_get(struct ctl *c, const char *arn);
 Ecs__Envelope *task_list_find(struct ctl *c, const char *id);
 /* The part behind the last slash. */
 const char *task_list_id(const char *arn);
+/* The essential container that ended first, and so ended the task; NULL when none has an exit code.
+ */
+const Ecs__ContainerFacts *task_list_first_ended(const Ecs__TaskFacts *t);
 /* All facts, as JSON on standard output. */
 void task_list_print_json(const Ecs__GetTasksReply *r);

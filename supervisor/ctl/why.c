@@ -48,23 +48,10 @@ static const char *first_failure(const Ecs__TaskFacts *t, const char **ret_name)
         return NULL;
 }
 
-/* The essential container that ended first. */
-static const Ecs__ContainerFacts *first_ended(const Ecs__TaskFacts *t)
-{
-        const Ecs__ContainerFacts *first = NULL;
-        for (size_t i = 0; i < t->n_containers; i++) {
-                const Ecs__ContainerFacts *f = t->containers[i];
-                if (f->essential && is(f->known_status, "STOPPED") && f->exit_code != NULL &&
-                    (first == NULL || strcmp(f->finished_at, first->finished_at) < 0))
-                        first = f;
-        }
-        return first;
-}
-
 static void put_stopped(struct buf *b, const Ecs__TaskFacts *t)
 {
         const char *name = "", *failure = first_failure(t, &name);
-        const Ecs__ContainerFacts *f = first_ended(t);
+        const Ecs__ContainerFacts *f = task_list_first_ended(t);
         if (t->stopped_reason[0] != '\0')
                 buf_printf(b, ": %s", t->stopped_reason);
         if (failure != NULL)

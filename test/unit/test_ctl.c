@@ -66,13 +66,14 @@ static void streams_are_read_in_any_pieces(void **state)
 static void what_is_no_answer_is_refused(void **state)
 {
         static const char *const cases[] = {"SSH-2.0-OpenSSH\r\n\r\n", "HTTP/2 200\r\n\r\n",
+                                            "HTTP/1.1\r\n\r\n 200 OK\r\n\r\n",
                                             HEAD "\1\0\0\0\0\0\0\1x/no frame"};
         (void)state;
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 struct buf out[3] = {0};
                 struct stream s = {.output = collect, .arg = out};
                 size_t length =
-                        i == 2 ? sizeof(HEAD "\1\0\0\0\0\0\0\1x/no frame") - 1 : strlen(cases[i]);
+                        i == 3 ? sizeof(HEAD "\1\0\0\0\0\0\0\1x/no frame") - 1 : strlen(cases[i]);
                 assert_false(stream_feed(&s, cases[i], length));
                 buf_clear(&out[1]);
                 stream_clear(&s);

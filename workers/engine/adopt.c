@@ -135,7 +135,9 @@ static int take_in(struct engine *e, json_t *const *inspects, size_t count)
                 task_free(t);
                 return r;
         }
-        t->logged = t->known;
+        t->told = t->known;
+        for (size_t i = 0; i < t->container_count; i++)
+                t->containers[i].told = t->containers[i].known;
         engine_add_task(e, t);
         log_warn(&t->log, "task adopted from the labels of its containers",
                  LOG_INT("containers", (int64_t)count), LOG_STR("status", status_name(t->known)));

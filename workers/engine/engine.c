@@ -91,10 +91,7 @@ static int store_touched(struct engine *e)
 static void take_further(struct engine *e, struct task *t)
 {
         t->touched = false;
-        if (t->known != t->logged)
-                log_info(&t->log, "task changed", LOG_STR("from", status_name(t->logged)),
-                         LOG_STR("to", status_name(t->known)));
-        t->logged = t->known;
+        engine_tell_changes(e, t);
         engine_progress(e, t);
 }
 
@@ -167,7 +164,6 @@ void engine_wake(struct engine *e)
 void engine_progress(struct engine *e, struct task *t)
 {
         bool waits = t->stopped_ms != 0;
-        engine_tell_changes(e, t);
         if (e->stopping || !e->adopted || !docker_is_up(e->docker))
                 return;
         for (size_t i = 0; i < t->container_count; i++) {

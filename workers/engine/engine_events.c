@@ -1,5 +1,5 @@
-/* engine_events: changes of tasks and containers for 'ecsctl events', and one log line for each
- * change of a container. Nothing depends on them: what they tell can be read in the tasks. */
+/* engine_events: changes of tasks and containers, once they are stored: a line of the log and an
+ * event for 'ecsctl events' each. Nothing depends on them: what they tell stands in the tasks. */
 #include "engine.h"
 
 static void send_change(struct engine *e, const struct task *t, const char *container,
@@ -35,6 +35,8 @@ void engine_tell_changes(struct engine *e, struct task *t)
                         tell_container(e, &t->containers[i]);
         if (t->told == t->known)
                 return;
+        log_info(&t->log, "task changed", LOG_STR("from", status_name(t->told)),
+                 LOG_STR("to", status_name(t->known)));
         send_change(e, t, "", t->told, t->known, t->facts->stopped_reason);
         t->told = t->known;
 }

@@ -93,8 +93,10 @@ static void run_tasks(struct engine *e, struct ipc_request *r, const Ecs__RunTas
         engine_announce(e);
         for (size_t i = 0; i < m->n_tasks; i++) {
                 struct task *t = engine_find_task(e, m->tasks[i]->arn);
-                if (t != NULL)
-                        engine_progress(e, t);
+                if (t == NULL)
+                        continue;
+                engine_tell_changes(e, t);
+                engine_progress(e, t);
         }
 }
 

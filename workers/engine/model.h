@@ -35,7 +35,7 @@ struct container {
         const Ecs__ContainerSpec *spec;    /* borrowed from the task's */
         Ecs__ContainerFacts *facts;        /* owned; what is published, and the engine's memory */
         enum status known, desired, reported;
-        enum status told;                  /* to 'ecsctl events' */
+        enum status told;                  /* to the log and 'ecsctl events' */
         enum step step;
         bool look_again;                   /* an event came during a step */
         bool stopped_again;                /* the one extra stop of E62 was used */
@@ -52,13 +52,12 @@ struct task {
         struct container *containers;
         size_t container_count;
         enum status known, desired, reported;
-        enum status told;                  /* to 'ecsctl events' */
+        enum status told;                  /* to the log and 'ecsctl events' */
         int64_t stopped_ms;                /* wall clock; 0 = not stopped */
         int64_t sweep_at_ms;               /* clean-up failed: not before this time */
         unsigned sweep_tries;
         bool dirty;                        /* facts differ from what is stored */
         bool touched;                      /* to be stored and taken further, this loop turn */
-        enum status logged;                /* last status told to the log */
         struct log log;
 };
 

@@ -99,14 +99,14 @@ static struct task *assemble(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, const s
         t->log = (struct log){.parent = log, .key = "task", .value = task_id(spec->arn)};
         t->container_count = spec->n_containers;
         t->containers = mem_zalloc((spec->n_containers + 1) * sizeof *t->containers);
-        t->known = t->reported = t->logged = status_from_name(facts->known_status);
+        t->known = t->reported = t->told = status_from_name(facts->known_status);
         t->desired = status_from_name(facts->desired_status);
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
                 c->task = t;
                 c->spec = spec->containers[i];
                 c->facts = facts->containers[i];
-                c->known = c->reported = status_from_name(c->facts->known_status);
+                c->known = c->reported = c->told = status_from_name(c->facts->known_status);
                 c->desired = status_from_name(c->facts->desired_status);
                 c->log = (struct log){
                         .parent = &t->log, .key = "container", .value = c->spec->name};
@@ -126,9 +126,6 @@ struct task *task_restore(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, int64_t st
 {
         struct task *t = assemble(spec, facts, log);
         t->stopped_ms = stopped_ms;
-        t->told = t->known;
-        for (size_t i = 0; i < t->container_count; i++)
-                t->containers[i].told = t->containers[i].known;
         return t;
 }
 

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from conftest import BIN, run, wait_for
 
 ECSCTL = BIN / "ecsctl"
@@ -21,9 +23,22 @@ def definition(agent, name, *containers, **more):
     return path
 
 
-def start(agent, *argv, **options):
-    return subprocess.Popen([str(a) for a in (ECSCTL, "--run-dir", agent.run_dir, *argv)],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+@pytest.fixture
+def start(agent):
+    """Starts ecsctl; what still runs when the test ends, also when it fails, is ended."""
+    started = []
+
+    def begin(*argv):
+        started.append(subprocess.Popen(
+            [str(a) for a in (ECSCTL, "--run-dir", agent.run_dir, *argv)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def rest(process):
@@ -66,8 +81,8 @@ def test_run_says_what_is_wrong_with_a_file(agent, tmp_path):
     assert r.returncode == 1 and "CannotStartContainerError" in r.stderr
 
 
-def test_interrupt_stops_the_task(agent, tasks):
-    p = start(agent, "run", definition(agent, "until", sh("trap 'echo bye; exit 3' TERM; echo on; "
+def test_interrupt_stops_the_task(agent, tasks, start):
+    p = start("run", definition(agent, "until", sh("trap 'echo bye; exit 3' TERM; echo on; "
                                                           "while true; do sleep 0.1; done")))
     assert p.stdout.readline() == "on\n"
     p.send_signal(signal.SIGINT)
@@ -77,7 +92,7 @@ def test_interrupt_stops_the_task(agent, tasks):
     assert tasks.describe(arn)[0]["stoppedReason"] == "stopped by ecsctl run"
 
 
-def test_logs_and_stop(agent, tasks):
+def test_logs_and_stop(agent, tasks, start):
     arn = detached(agent, "counting", sh("i=0; while true; do i=$((i+1)); echo line $i; "
                                          "sleep 0.2; done"))
     task = arn.rsplit("/", 1)[1]
@@ -86,7 +101,7 @@ def test_logs_and_stop(agent, tasks):
     first = json.loads(agent.ctl("logs", "--json", task).stdout.splitlines()[0])
     assert first == {"container": "one", "stream": "stdout", "line": "line 1"}
     # the engine restarted under a follower: no line is lost
-    p = start(agent, "logs", "-f", task)
+    p = start("logs", "-f", task)
     assert p.stdout.readline() == "line 1\n"
     agent.ctl("restart", "engine")
     time.sleep(1)
@@ -167,8 +182,8 @@ def test_exec_on_a_terminal_outlives_the_engine(agent):
     agent.ctl("stop", arn)
 
 
-def test_events_tell_what_changed(agent):
-    p = start(agent, "events", "-f", "--json")
+def test_events_tell_what_changed(agent, start):
+    p = start("events", "-f", "--json")
     arn = detached(agent, "eventful", sh("sleep 300"))
     task = arn.rsplit("/", 1)[1]
     agent.ctl("stop", arn)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -15,8 +14,9 @@ from conftest import BIN, Agent, Tasks, run, wait_for
 
 def test_loglevel_by_hand(host):
     """One worker tells more, until the service ends; also once it was restarted."""
-    agent = Agent(host, ECS_LOGLEVEL="warn").start()
+    agent = Agent(host, ECS_LOGLEVEL="warn")
     try:
+        agent.start()
         def debug_lines(worker):
             return [l for l in agent.log.read_text().splitlines()
                     if f"worker={worker} " in l and l.startswith(("level=debug", "level=info"))]
@@ -67,9 +67,10 @@ class JournalAgent(Agent):
 
 @pytest.mark.skipif(not os.path.exists("/lib/systemd/systemd-journald"), reason="no journald here")
 def test_journal_has_each_value_as_a_field(host):
-    agent = JournalAgent(host, ECS_LOGLEVEL="info").start()
+    agent = JournalAgent(host, ECS_LOGLEVEL="info")
     tasks = Tasks(agent)
     try:
+        agent.start()
         tasks.register("journaled", {"name": "web", "command": ["true"]})
         (arn,) = tasks.run("journaled")
         tasks.wait("STOPPED", arn)
@@ -83,8 +84,8 @@ def test_journal_has_each_value_as_a_field(host):
         assert agent.journal("ECS_WORKER=supervisor") and not agent.journal("ECS_TASK=nothing")
     finally:
         agent.stop()
-        os.kill(int(agent.pid_file.read_text()), signal.SIGTERM)
-        time.sleep(0.2)
+        if agent.pid_file.exists():
+            os.kill(int(agent.pid_file.read_text()), signal.SIGTERM)
 
 
 def test_every_line_names_its_worker_and_task_lines_their_task(agent, tasks):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import plane
-from conftest import Agent, wait_for
+from conftest import LONG, Agent, wait_for
 from stand_in_agent import StandIn
 
 
@@ -326,3 +326,35 @@ def test_waiters_and_paginators_of_the_cli(agent, ecs):
     wait_service(ecs, "cli", "is gone", lambda s: s["status"] == "INACTIVE")
     agent.aws("wait", "services-inactive", "--services", "cli")
     agent.aws("wait", "tasks-stopped", "--tasks", arn)
+
+
+def test_thousands_of_tasks(agent, ecs):
+    """Many task records (500; 5,000 with ECS_TEST_LONG=1): counts, lists and pages hold, and a request
+    among them takes no longer than ten times what it took among few."""
+    def seconds(call, **arguments):
+        took = []
+        for _ in range(5):
+            start = time.monotonic()
+            call(**arguments)
+            took.append(time.monotonic() - start)
+        return min(took)
+
+    total = 5000 if LONG else 500
+    i = StandIn(agent, memory=total * 16, attributes=[{"name": "wide"}])
+    d = register(ecs, "mass", cpu=0)
+    where = {"taskDefinition": d, "placementConstraints": [
+        {"type": "memberOf", "expression": "attribute:wide exists"}]}
+    few = seconds(ecs.run_task, **where)
+    for _ in range((total - 5) // 10):
+        assert ecs.run_task(**where, count=10)["failures"] == []
+    many = seconds(ecs.run_task, **where)
+    found, pages = plane.pages(ecs, "list_tasks", "taskArns", family="mass")
+    assert len(found) == total // 10 * 10 == len(set(found)) and pages == total // 100
+    (shown,) = ecs.describe_container_instances(containerInstances=[i.arn])["containerInstances"]
+    remaining = {r["name"]: r.get("integerValue") for r in shown["remainingResources"]}
+    assert remaining["MEMORY"] == 0
+    assert ecs.run_task(**where)["failures"][-1]["reason"] == "RESOURCE:MEMORY"
+    print(f"run-task among few {few * 1000:.1f} ms, among {total} {many * 1000:.1f} ms")
+    assert many < few * 10 + 0.05, (few, many)
+    i.close()
+    ecs.deregister_container_instance(containerInstance=i.arn, force=True)

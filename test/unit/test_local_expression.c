@@ -83,6 +83,9 @@ static const struct {
         {"attribute:stack =~ [",                                                           -EINVAL},
         {"attribute:stack =~ a{9999}",                                                     -EINVAL},
         {"attribute:stack =~ (a)\\1",                                                      -EINVAL},
+        {"attribute:stack =~ a+++++++++++++++++++++++++++++++++++++++++",                  -EINVAL},
+        {"attribute:stack =~ (((((((p+)+)+)+)+)+)+)+rod",                                  -EINVAL},
+        {"attribute:stack =~ p+r+o+d+",                                                    1      },
         {"attribute:stack == dev or attribute:stack =~ [",                                 -EINVAL},
 };
 

@@ -15,6 +15,7 @@
 #define LENGTH_MAX 2000
 #define DEPTH_MAX 32
 #define PATTERN_MAX 200
+#define PLUSES_MAX 6
 
 struct reader {
         const char *at;
@@ -134,15 +135,19 @@ static json_t *read_list(struct reader *r)
         return STEAL(list);
 }
 
-/* Bounded so that compiling stays cheap: no repetition counts, no back references. */
+/* Bounded so that compiling stays cheap: each '+' copies what it repeats, so do counts in braces;
+ * back references make matching exponential. */
 static bool is_modest(const char *pattern)
 {
+        unsigned pluses = 0;
         if (strlen(pattern) > PATTERN_MAX || strchr(pattern, '{') != NULL)
                 return false;
-        for (const char *p = pattern; *p != '\0'; p++)
+        for (const char *p = pattern; *p != '\0'; p++) {
+                pluses += *p == '+';
                 if (*p == '\\' && (isdigit((unsigned char)p[1]) || *++p == '\0'))
                         return false;
-        return true;
+        }
+        return pluses <= PLUSES_MAX;
 }
 
 /* Whether a value is matched as a whole; an empty list of values only checks the pattern. */
@@ -153,7 +158,7 @@ static bool any_matches(struct reader *r, const json_t *values, const char *patt
         size_t i;
         json_t *v;
         if (!is_modest(pattern))
-                return fail(r, "a pattern is too long, or has '{' or a back reference");
+                return fail(r, "a pattern is too long, or has '{', many '+' or a back reference");
         cleanup_free char *whole = mem_printf("^(%s)$", pattern);
         if (regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) != 0)
                 return fail(r, "a pattern is no regular expression");

@@ -62,24 +62,31 @@ static void subtract(json_t *resources, const char *name, json_int_t amount)
                                           json_integer(integer_of(r, "integerValue", 0) - amount));
 }
 
+static void use_ports(json_t *resources, const char *name, const json_t *ports)
+{
+        if (json_array_size(ports) > 0)
+                (void)json_array_extend(
+                        json_object_get(instance_resource(resources, name), "stringSetValue"),
+                        (json_t *)ports);
+}
+
 json_t *instance_remaining(struct local *l, const json_t *instance)
 {
         json_t *out = json_deep_copy(json_object_get(instance, "registeredResources"));
+        json_int_t cpu = 0, memory = 0;
         const char *arn;
         json_t *t;
         json_object_foreach (store_tasks_of(l, text_of(instance, "containerInstanceArn")), arn, t) {
                 const json_t *taken = json_object_get(t, OWN_TAKEN);
                 if (has_text(t, "lastStatus", "STOPPED"))
                         continue;
-                subtract(out, "CPU", integer_of(taken, "cpu", 0));
-                subtract(out, "MEMORY", integer_of(taken, "memory", 0));
-                (void)json_array_extend(
-                        json_object_get(instance_resource(out, "PORTS"), "stringSetValue"),
-                        json_object_get(taken, "tcp"));
-                (void)json_array_extend(
-                        json_object_get(instance_resource(out, "PORTS_UDP"), "stringSetValue"),
-                        json_object_get(taken, "udp"));
+                cpu += integer_of(taken, "cpu", 0);
+                memory += integer_of(taken, "memory", 0);
+                use_ports(out, "PORTS", json_object_get(taken, "tcp"));
+                use_ports(out, "PORTS_UDP", json_object_get(taken, "udp"));
         }
+        subtract(out, "CPU", cpu);
+        subtract(out, "MEMORY", memory);
         return out;
 }
 

@@ -12,6 +12,9 @@ import botocore.awsrequest
 import botocore.config
 import botocore.credentials
 import botocore.parsers
+import pytest
+
+from conftest import Agent
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -109,3 +112,20 @@ def pages(ecs, operation, key, **arguments):
         found += page[key]
         count += 1
     return found, count
+
+
+@pytest.fixture(scope="module")
+def agent(host):
+    """Its waits are a tenth: service tasks settle in 0.5 s, an hour is 6 minutes."""
+    a = Agent(host, scale=10).start()
+    yield a
+    code = a.stop()
+    text = a.log.read_text()
+    assert "AddressSanitizer" not in text and "runtime error" not in text, text[-8000:]
+    assert code in (0, None), f"exit code {code}\n{a.logs()}"
+
+
+@pytest.fixture
+def ecs(agent, host):
+    with inside(host):
+        yield client(agent)

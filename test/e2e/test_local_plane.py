@@ -3,26 +3,9 @@ import json
 import sqlite3
 import time
 
-import pytest
-
 import plane
-from conftest import Agent, wait_for
-
-
-@pytest.fixture(scope="module")
-def agent(host):
-    a = Agent(host, scale=10).start()
-    yield a
-    code = a.stop()
-    text = a.log.read_text()
-    assert "AddressSanitizer" not in text and "runtime error" not in text, text[-8000:]
-    assert code in (0, None), f"exit code {code}\n{a.logs()}"
-
-
-@pytest.fixture
-def ecs(agent, host):
-    with plane.inside(host):
-        yield plane.client(agent)
+from plane import agent, ecs  # noqa: F401  (fixtures)
+from conftest import wait_for
 
 
 def container(**more):

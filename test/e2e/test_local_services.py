@@ -9,24 +9,9 @@ import time
 import pytest
 
 import plane
-from conftest import LONG, Agent, wait_for
+from plane import agent, ecs  # noqa: F401  (fixtures)
+from conftest import LONG, wait_for
 from stand_in_agent import StandIn
-
-
-@pytest.fixture(scope="module")
-def agent(host):
-    a = Agent(host, scale=10).start()
-    yield a
-    code = a.stop()
-    text = a.log.read_text()
-    assert "AddressSanitizer" not in text and "runtime error" not in text, text[-8000:]
-    assert code in (0, None), f"exit code {code}\n{a.logs()}"
-
-
-@pytest.fixture
-def ecs(agent, host):
-    with plane.inside(host):
-        yield plane.client(agent)
 
 
 def register(ecs, family, command=("sleep", "600"), **more):

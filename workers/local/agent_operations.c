@@ -138,21 +138,11 @@ static bool check_change(const json_t *q, struct answer *a)
         return check_lengths(q, a);
 }
 
-static json_t *find_container(const json_t *task, const char *name)
-{
-        size_t i;
-        json_t *c;
-        json_array_foreach (json_object_get(task, "containers"), i, c)
-                if (strcmp(text_of(c, "name"), name) == 0)
-                        return c;
-        return NULL;
-}
-
 static void take_container(json_t *task, const json_t *change)
 {
         static const char *const same[] = {"runtimeId", "exitCode", "imageDigest", "reason",
                                            "networkBindings"};
-        json_t *c = find_container(task, text_of(change, "containerName"));
+        json_t *c = find_named(json_object_get(task, "containers"), text_of(change, "containerName"));
         if (c == NULL)
                 return;
         copy(c, "lastStatus", change, "status");

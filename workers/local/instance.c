@@ -13,21 +13,11 @@ json_t *instance_find(struct local *l, const json_t *cluster, const char *name)
         return i != NULL && has_text(i, "clusterArn", text_of(cluster, "clusterArn")) ? i : NULL;
 }
 
-static const json_t *attribute_in(const json_t *list, const char *name)
-{
-        size_t i;
-        json_t *e;
-        json_array_foreach (list, i, e)
-                if (has_text(e, "name", name))
-                        return e;
-        return NULL;
-}
-
 const char *instance_attribute(const json_t *instance, const char *name)
 {
-        const json_t *a = attribute_in(json_object_get(instance, OWN_ATTRIBUTES), name);
+        const json_t *a = find_named(json_object_get(instance, OWN_ATTRIBUTES), name);
         if (a == NULL)
-                a = attribute_in(json_object_get(instance, "attributes"), name);
+                a = find_named(json_object_get(instance, "attributes"), name);
         return a != NULL ? text_of(a, "value") : NULL;
 }
 
@@ -37,26 +27,16 @@ json_t *instance_attributes(const json_t *instance)
         json_t *out = json_array(), *e;
         size_t i;
         json_array_foreach (json_object_get(instance, "attributes"), i, e)
-                if (attribute_in(own, text_of(e, "name")) == NULL)
+                if (find_named(own, text_of(e, "name")) == NULL)
                         (void)json_array_append(out, e);
         json_array_foreach (own, i, e)
                 (void)json_array_append(out, e);
         return out;
 }
 
-json_t *instance_resource(const json_t *resources, const char *name)
-{
-        size_t i;
-        json_t *r;
-        json_array_foreach (resources, i, r)
-                if (has_text(r, "name", name))
-                        return r;
-        return NULL;
-}
-
 static void subtract(json_t *resources, const char *name, json_int_t amount)
 {
-        json_t *r = instance_resource(resources, name);
+        json_t *r = find_named(resources, name);
         if (r != NULL)
                 (void)json_object_set_new(r, "integerValue",
                                           json_integer(integer_of(r, "integerValue", 0) - amount));
@@ -66,7 +46,7 @@ static void use_ports(json_t *resources, const char *name, const json_t *ports)
 {
         if (json_array_size(ports) > 0)
                 (void)json_array_extend(
-                        json_object_get(instance_resource(resources, name), "stringSetValue"),
+                        json_object_get(find_named(resources, name), "stringSetValue"),
                         (json_t *)ports);
 }
 

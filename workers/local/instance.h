@@ -16,8 +16,6 @@ json_t *instance_attributes(const json_t *instance);
 const char *instance_attribute(const json_t *instance, const char *name);
 /* registeredResources less what its tasks take. Owned. */
 json_t *instance_remaining(struct local *l, const json_t *instance);
-/* The named resource of such an array, or NULL. Borrowed. */
-json_t *instance_resource(const json_t *resources, const char *name);
 /* As DescribeContainerInstances has it. Owned. */
 json_t *instance_shown(struct local *l, const json_t *instance, bool tags);
 /* Tasks of an owner (cluster, instance or service) in that state: "RUNNING", "PENDING". */

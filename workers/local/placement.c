@@ -15,16 +15,6 @@
 
 /* ---- what a task takes ---- */
 
-static const json_t *override_of(const json_t *overrides, const char *container)
-{
-        size_t i;
-        json_t *o;
-        json_array_foreach (json_object_get(overrides, "containerOverrides"), i, o)
-                if (has_text(o, "name", container))
-                        return o;
-        return NULL;
-}
-
 static json_int_t overridden(const json_t *c, const json_t *override, const char *key)
 {
         return integer_of(override, key, integer_of(c, key, 0));
@@ -42,7 +32,8 @@ static json_int_t amount(const json_t *definition, const json_t *overrides, cons
                 if (*text_of(sources[i], key) != '\0')
                         return strtoll(text_of(sources[i], key), NULL, 10);
         json_array_foreach (json_object_get(definition, "containerDefinitions"), i, c) {
-                const json_t *o = override_of(overrides, text_of(c, "name"));
+                const json_t *o = find_named(json_object_get(overrides, "containerOverrides"),
+                                             text_of(c, "name"));
                 json_int_t soft =
                         strcmp(key, "memory") == 0 ? overridden(c, o, "memoryReservation") : 0;
                 sum += soft > 0 ? soft : overridden(c, o, key);
@@ -81,7 +72,7 @@ json_t *placement_taken(const json_t *definition, const json_t *overrides)
 
 static bool ports_free(const json_t *remaining, const char *name, const json_t *wanted)
 {
-        const json_t *used = json_object_get(instance_resource(remaining, name), "stringSetValue");
+        const json_t *used = json_object_get(find_named(remaining, name), "stringSetValue");
         size_t i, k;
         json_t *w, *u;
         json_array_foreach (wanted, i, w)
@@ -93,7 +84,7 @@ static bool ports_free(const json_t *remaining, const char *name, const json_t *
 
 static bool enough(const json_t *remaining, const char *name, const json_t *taken, const char *key)
 {
-        return integer_of(instance_resource(remaining, name), "integerValue", 0) >=
+        return integer_of(find_named(remaining, name), "integerValue", 0) >=
                integer_of(taken, key, 0);
 }
 
@@ -253,10 +244,9 @@ static double score(struct local *l, const struct placement *p, const json_t *st
                 return random_unit();
         if (strcmp(type, "binpack") == 0) {
                 cleanup_json json_t *remaining = instance_remaining(l, instance);
-                return (double)integer_of(instance_resource(remaining, strcasecmp(field, "cpu") == 0
-                                                                               ? "CPU"
-                                                                               : "MEMORY"),
-                                          "integerValue", 0);
+                return (double)integer_of(
+                        find_named(remaining, strcasecmp(field, "cpu") == 0 ? "CPU" : "MEMORY"),
+                        "integerValue", 0);
         }
         return (double)(strncmp(field, "attribute:", 10) == 0
                                 ? spread_over(l, p, instance, field + 10)

@@ -23,6 +23,16 @@ bool has_text(const json_t *o, const char *key, const char *text)
         return strcmp(text_of(o, key), text) == 0;
 }
 
+json_t *find_named(const json_t *list, const char *name)
+{
+        size_t i;
+        json_t *e;
+        json_array_foreach (list, i, e)
+                if (has_text(e, "name", name))
+                        return e;
+        return NULL;
+}
+
 bool includes(const json_t *q, const char *word)
 {
         size_t i;

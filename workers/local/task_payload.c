@@ -234,27 +234,6 @@ static json_t *environment(const json_t *c, const json_t *override)
         return out;
 }
 
-static const json_t *find_override(const json_t *task, const char *name)
-{
-        size_t i;
-        json_t *o;
-        json_array_foreach (
-                json_object_get(json_object_get(task, "overrides"), "containerOverrides"), i, o)
-                if (strcmp(text_of(o, "name"), name) == 0)
-                        return o;
-        return NULL;
-}
-
-static const char *container_arn(const json_t *task, const char *name)
-{
-        size_t i;
-        json_t *c;
-        json_array_foreach (json_object_get(task, "containers"), i, c)
-                if (strcmp(text_of(c, "name"), name) == 0)
-                        return text_of(c, "containerArn");
-        return "";
-}
-
 static json_t *container(struct local *l, const json_t *task, const json_t *definition,
                          const json_t *c)
 {
@@ -277,7 +256,9 @@ static json_t *container(struct local *l, const json_t *task, const json_t *defi
                                            "firelensConfiguration",
                                            "credentialSpecs"};
         static const char *const overridable[] = {"command", "cpu", "memory", "environmentFiles"};
-        const json_t *override = find_override(task, text_of(c, "name"));
+        const json_t *override = find_named(
+                json_object_get(json_object_get(task, "overrides"), "containerOverrides"),
+                text_of(c, "name"));
         json_t *out = json_object(), *config = json_object(), *host = json_object();
         for (size_t i = 0; i < ARRAY_SIZE(same); i++)
                 if (json_object_get(c, same[i]) != NULL)
@@ -300,8 +281,11 @@ static json_t *container(struct local *l, const json_t *task, const json_t *defi
             *text_of(definition, "executionRoleArn") != '\0')
                 (void)json_object_set_new(out, "logsAuthStrategy", json_string("ExecutionRole"));
         (void)json_object_set_new(out, "environment", environment(c, override));
-        (void)json_object_set_new(out, "containerArn",
-                                  json_string(container_arn(task, text_of(c, "name"))));
+        (void)json_object_set_new(
+                out, "containerArn",
+                json_string(
+                        text_of(find_named(json_object_get(task, "containers"), text_of(c, "name")),
+                                "containerArn")));
         (void)json_object_set_new(out, "dockerConfig",
                                   json_pack("{s:s, s:o, s:o}", "version", "1.18", "config",
                                             string_of_json(config), "hostConfig",

@@ -45,26 +45,14 @@ json_t *task_record_shown(const json_t *task, bool tags)
 
 /* ---- making ---- */
 
-static json_t *find_override(const json_t *overrides, const char *container)
-{
-        size_t i;
-        json_t *o;
-        json_array_foreach (json_object_get(overrides, "containerOverrides"), i, o)
-                if (has_text(o, "name", container))
-                        return o;
-        return NULL;
-}
-
 bool task_record_check_overrides(const json_t *definition, const json_t *overrides,
                                  struct answer *a)
 {
-        size_t i, k;
-        json_t *o, *c;
+        size_t i;
+        json_t *o;
         json_array_foreach (json_object_get(overrides, "containerOverrides"), i, o) {
-                bool found = false;
-                json_array_foreach (json_object_get(definition, "containerDefinitions"), k, c)
-                        found = found || has_text(c, "name", text_of(o, "name"));
-                if (found)
+                if (find_named(json_object_get(definition, "containerDefinitions"),
+                               text_of(o, "name")) != NULL)
                         continue;
                 answer_error(a, "InvalidParameterException",
                              "Override for container named %s is not a container in the "
@@ -92,7 +80,8 @@ static json_t *make_containers(struct local *l, const struct task_wish *w, const
         size_t i;
         json_array_foreach (json_object_get(w->definition, "containerDefinitions"), i, c) {
                 char uuid[RANDOM_UUID];
-                const json_t *override = find_override(overrides, text_of(c, "name"));
+                const json_t *override = find_named(
+                        json_object_get(overrides, "containerOverrides"), text_of(c, "name"));
                 cleanup_free char *resource =
                         mem_printf("container/%s/%s/%s", text_of(w->cluster, "clusterName"),
                                    task_id, random_uuid(uuid));
@@ -118,7 +107,8 @@ static json_t *make_overrides(const struct task_wish *w)
         json_t *list = json_array(), *c;
         size_t i;
         json_array_foreach (json_object_get(w->definition, "containerDefinitions"), i, c) {
-                const json_t *o = find_override(asked, text_of(c, "name"));
+                const json_t *o = find_named(json_object_get(asked, "containerOverrides"),
+                                             text_of(c, "name"));
                 (void)json_array_append_new(
                         list, o != NULL ? json_deep_copy(o)
                                         : json_pack("{s:s}", "name", text_of(c, "name")));

@@ -62,16 +62,6 @@ static bool is_name(const char *name)
         return n > 0 && n <= 255;
 }
 
-static const json_t *named(const json_t *list, const char *name)
-{
-        size_t i;
-        json_t *e;
-        json_array_foreach (list, i, e)
-                if (has_text(e, "name", name))
-                        return e;
-        return NULL;
-}
-
 static bool check_ports(const json_t *c, bool host, struct answer *a)
 {
         size_t i;
@@ -122,26 +112,26 @@ static bool check_references(const json_t *q, const json_t *c, struct answer *a)
         size_t i;
         json_t *e;
         json_array_foreach (json_object_get(c, "mountPoints"), i, e)
-                if (named(json_object_get(q, "volumes"), text_of(e, "sourceVolume")) == NULL) {
+                if (find_named(json_object_get(q, "volumes"), text_of(e, "sourceVolume")) == NULL) {
                         answer_error(a, "ClientException", "Unknown volume '%s'.",
                                      text_of(e, "sourceVolume"));
                         return false;
                 }
         json_array_foreach (json_object_get(c, "dependsOn"), i, e)
-                if (named(containers, text_of(e, "containerName")) == NULL ||
+                if (find_named(containers, text_of(e, "containerName")) == NULL ||
                     has_text(e, "containerName", text_of(c, "name")))
                         return refuse(a, text_of(c, "name"),
                                       "dependsOn names no other "
                                       "container of the task "
                                       "definition.");
         json_array_foreach (json_object_get(c, "volumesFrom"), i, e)
-                if (named(containers, text_of(e, "sourceContainer")) == NULL)
+                if (find_named(containers, text_of(e, "sourceContainer")) == NULL)
                         return refuse(a, text_of(c, "name"),
                                       "volumesFrom names no container of the task definition.");
         json_array_foreach (json_object_get(c, "links"), i, e) {
                 cleanup_free char *name =
                         mem_strndup(json_string_value(e), strcspn(json_string_value(e), ":"));
-                if (named(containers, name) == NULL)
+                if (find_named(containers, name) == NULL)
                         return refuse(a, text_of(c, "name"),
                                       "links name no container of the task definition.");
         }
@@ -176,7 +166,7 @@ static bool check_container(const json_t *q, const json_t *c, struct answer *a)
                 return refuse(a, name,
                               "A name has up to 255 letters, digits, hyphens and "
                               "underscores.");
-        if (named(json_object_get(q, "containerDefinitions"), name) != c) {
+        if (find_named(json_object_get(q, "containerDefinitions"), name) != c) {
                 answer_error(a, "ClientException",
                              "Container names should be unique: '%s' occurs twice.", name);
                 return false;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +22,9 @@ struct state_db {
         const struct state_db_spec *spec;
         sqlite3_stmt **statements;
         int lock_fd;
-        unsigned depth;  /* of nested transactions */
+        unsigned depth;    /* of nested transactions */
+        int failed;        /* the transaction is lost: why; nothing more is done in it */
+        char reason[256];  /* of the last failure, before its clean-up overwrote it in sqlite */
 };
 
 static const struct {
@@ -243,54 +246,71 @@ sqlite3_stmt *state_db_statement(struct state_db *db, unsigned index)
         return *s;
 }
 
+/* Keeps why something failed. On a full disk and the like sqlite rolls the whole transaction back by
+ * itself; what follows must not be committed one by one, so the transaction is marked. */
+static int note_failure(struct state_db *db, int rc)
+{
+        int r = translate(rc);
+        (void)snprintf(db->reason, sizeof db->reason, "%s", sqlite3_errmsg(db->handle));
+        if (db->depth > 0 && sqlite3_get_autocommit(db->handle) != 0)
+                db->failed = r;
+        return r;
+}
+
+static int step(struct state_db *db, sqlite3_stmt *s, int *ret_rc)
+{
+        if (db->failed != 0)
+                return db->failed;
+        *ret_rc = sqlite3_step(s);
+        return *ret_rc == SQLITE_ROW || *ret_rc == SQLITE_DONE ? 0 : note_failure(db, *ret_rc);
+}
+
 int state_db_run(struct state_db *db, sqlite3_stmt *s)
 {
-        (void)db;
-        int rc = sqlite3_step(s);
+        int rc, r = step(db, s, &rc);
         (void)sqlite3_reset(s);
-        return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : translate(rc);
+        return r;
 }
 
 int state_db_row(struct state_db *db, sqlite3_stmt *s)
 {
-        (void)db;
-        int rc = sqlite3_step(s);
+        int rc = SQLITE_DONE, r = step(db, s, &rc);
         if (rc == SQLITE_ROW)
                 return 1;
         (void)sqlite3_reset(s);
-        return rc == SQLITE_DONE ? 0 : translate(rc);
+        return r;
+}
+
+static int run_in(struct state_db *db, const char *sql)
+{
+        int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+        return rc == SQLITE_OK ? 0 : note_failure(db, rc);
 }
 
 int state_db_begin(struct state_db *db)
 {
-        if (db->depth > 0) {
-                db->depth++;
-                return 0;
-        }
-        int r = run_sql(db->handle, "BEGIN IMMEDIATE");
-        if (r == 0)
-                db->depth = 1;
-        return r;
+        if (db->depth++ == 0)
+                db->failed = run_in(db, "BEGIN IMMEDIATE");
+        return db->failed;
 }
 
 int state_db_commit(struct state_db *db)
 {
         if (db->depth > 1) {
                 db->depth--;
-                return 0;
+                return db->failed;
         }
-        db->depth = 0;
-        int r = run_sql(db->handle, "COMMIT");
-        if (r != 0)
-                (void)run_sql(db->handle, "ROLLBACK");
+        int r = db->failed != 0 ? db->failed : run_in(db, "COMMIT");
+        state_db_rollback(db); /* what is left of one that could not be committed */
         return r;
 }
 
 void state_db_rollback(struct state_db *db)
 {
-        if (db->depth > 0)
+        if (sqlite3_get_autocommit(db->handle) == 0)
                 (void)run_sql(db->handle, "ROLLBACK");
         db->depth = 0;
+        db->failed = 0;
 }
 
 sqlite3 *state_db_handle(struct state_db *db)
@@ -300,7 +320,7 @@ sqlite3 *state_db_handle(struct state_db *db)
 
 const char *state_db_error(struct state_db *db)
 {
-        return sqlite3_errmsg(db->handle);
+        return db->reason;
 }
 
 void state_db_bind_text(sqlite3_stmt *s, int index, const char *text)

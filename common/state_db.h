@@ -39,12 +39,15 @@ int state_db_run(struct state_db *db, sqlite3_stmt *s);
 /* Steps: 1 a row, 0 done (reset), negative errno. */
 int state_db_row(struct state_db *db, sqlite3_stmt *s);
 
-/* BEGIN IMMEDIATE … COMMIT. Nested begins are counted; only the outermost commits. */
+/* BEGIN IMMEDIATE … COMMIT. Nested begins are counted; only the outermost commits. A transaction that
+ * could not begin, or that sqlite gave up (the disk is full), stays failed until its commit or
+ * rollback: statements in it do nothing and return the reason, as commit does. */
 int state_db_begin(struct state_db *db);
 int state_db_commit(struct state_db *db);
 void state_db_rollback(struct state_db *db);
 
 sqlite3 *state_db_handle(struct state_db *db);
+/* Why the last statement, begin or commit failed. Borrowed until the next failure. */
 const char *state_db_error(struct state_db *db);
 
 /* Bind helpers: NULL text binds SQL NULL; texts are copied. */

@@ -156,6 +156,7 @@ def test_a_full_data_directory(make):
         wait_for("somebody says so", lambda: any(
             w in agent.log.read_text() for w in ("cannot be stored", "check the disk")), 20,
             agent.logs)
+        assert "no transaction is active" not in agent.log.read_text()
         assert tasks.container_ids(arn) == ids
         filler.unlink()
         agent.wait_connected(60)

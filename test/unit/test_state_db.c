@@ -167,6 +167,54 @@ static void inner_transactions_belong_to_the_outer(void **state)
         state_db_close(db);
 }
 
+/* What follows a loss in the same transaction must not be stored one by one, and the reason told is
+ * the first one, not that of the clean-up. */
+static void a_lost_transaction_stays_lost_and_tells_why(void **state)
+{
+        (void)state;
+        struct state_db *db = open_writer(&v1, 0);
+        cleanup_free char *big = mem_alloc(20001);
+        memset(big, 'x', 20000);
+        big[20000] = '\0';
+        (void)sqlite3_exec(state_db_handle(db), "PRAGMA max_page_count = 4", NULL, NULL, NULL);
+        assert_int_equal(state_db_begin(db), 0);
+        assert_int_equal(insert(db, "a"), 0);
+        assert_int_equal(insert(db, big), -ENOSPC);
+        assert_int_equal(insert(db, "b"), -ENOSPC);
+        assert_int_equal(state_db_begin(db), -ENOSPC);
+        assert_int_equal(state_db_commit(db), -ENOSPC);
+        assert_int_equal(state_db_commit(db), -ENOSPC);
+        assert_non_null(strstr(state_db_error(db), "full"));
+        assert_int_equal(count(db), 0);
+        assert_int_equal(insert(db, "c"), 0);
+        assert_int_equal(state_db_begin(db), 0);
+        assert_int_equal(insert(db, big), -ENOSPC);
+        state_db_rollback(db);
+        assert_non_null(strstr(state_db_error(db), "full"));
+        assert_int_equal(count(db), 1);
+        state_db_close(db);
+}
+
+/* Statements of a transaction that could not begin are not stored either. */
+static void what_could_not_begin_stores_nothing(void **state)
+{
+        sqlite3 *other = NULL;
+        cleanup_free char *path = mem_printf("%s/x.db", dir);
+        (void)state;
+        struct state_db *db = open_writer(&v1, 0);
+        (void)sqlite3_busy_timeout(state_db_handle(db), 0);
+        assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(state_db_begin(db), -EBUSY);
+        (void)sqlite3_close(other);
+        assert_int_equal(insert(db, "a"), -EBUSY);
+        assert_int_equal(state_db_commit(db), -EBUSY);
+        assert_non_null(strstr(state_db_error(db), "locked"));
+        assert_int_equal(count(db), 0);
+        assert_int_equal(insert(db, "b"), 0);
+        state_db_close(db);
+}
+
 static void reader_waits_for_the_schema_and_sees_commits(void **state)
 {
         struct state_db *reader = NULL;
@@ -212,6 +260,8 @@ int main(void)
                 cmocka_unit_test_setup(failed_migration_changes_nothing, fresh),
                 cmocka_unit_test_setup(damage_is_moved_aside, fresh),
                 cmocka_unit_test_setup(inner_transactions_belong_to_the_outer, fresh),
+                cmocka_unit_test_setup(a_lost_transaction_stays_lost_and_tells_why, fresh),
+                cmocka_unit_test_setup(what_could_not_begin_stores_nothing, fresh),
                 cmocka_unit_test_setup(reader_waits_for_the_schema_and_sees_commits, fresh),
         };
         return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -147,10 +147,8 @@ static int run(struct local *l, sqlite3_stmt *s)
 {
         int r = state_db_run(l->db, s);
         l->store_touched = true;
-        if (r != 0) {
-                l->store_failed = true;
-                log_error(l->log, "cannot store", LOG_STR("reason", state_db_error(l->db)));
-        }
+        if (r != 0)
+                l->store_failed = true; /* told by the commit */
         return r;
 }
 

@@ -2,6 +2,7 @@
 neither the identity nor a running container is lost. DESIGN 3 and 5."""
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import select
@@ -93,6 +94,41 @@ def test_damaged_state(make, names):
             assert list(path.parent.glob(path.name + ".damaged-*")), name
             assert times_said(agent, f"moved aside, starting with an empty one\" file={path}") == 1
     agent.host.docker("rm", "-f", *ids)
+
+
+def test_either_copy_of_the_identity_restores_the_other(make):
+    """DESIGN 5: it stands in backend.db and identity.json. Damaged, lost, or differing, one at a
+    time: the same instance, one message that names what happened, and both copies whole again."""
+    agent = make().start()
+    instance = instances(agent)
+    folder = agent.data / "backend"
+
+    def stored():
+        kept = json.loads((folder / "identity.json").read_text())
+        del kept["registrationToken"]  # of one process's registration
+        return kept
+    whole, same = (folder / "identity.json").read_text(), stored()
+    other = whole.replace(instance[0].rsplit("/", 1)[1], "f" * 32)
+    assert other != whole
+    cases = [
+        (lambda: (folder / "identity.json").write_text(whole[:40]),
+         "identity.json is damaged or missing: restored from backend.db"),
+        (lambda: (folder / "identity.json").write_text("{}"),
+         "it does not name a container instance"),
+        (lambda: (folder / "identity.json").unlink(), "there is no such file"),
+        (lambda: [p.unlink() for p in folder.glob("backend.db*")],
+         "backend.db lost the identity of this instance: restored from identity.json"),
+        (lambda: (folder / "identity.json").write_text(other),
+         "identity.json and backend.db disagree who this instance is"),
+    ]
+    for damage, message in cases:
+        assert agent.stop() == 0
+        damage()
+        said = times_said(agent, message)
+        agent.start()
+        assert instances(agent) == instance, message
+        assert times_said(agent, message) == said + 1, message
+        assert stored() == same, message
 
 
 def test_state_of_the_official_agent_is_left_alone(make):

@@ -211,17 +211,20 @@ static void on_engine_up(void *arg)
 static const char *const migrations[] = {
         "CREATE TABLE sent(id INTEGER PRIMARY KEY)",
         "CREATE TABLE number(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE identity(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         NULL,
 };
 static const char *const statements[] = {
-        "INSERT OR IGNORE INTO sent(id) VALUES(?1)",
-        "DELETE FROM sent WHERE id = ?1",
-        "SELECT id FROM sent ORDER BY id",
-        ("INSERT INTO number(name, value) VALUES(?1, ?2)"
-         " ON CONFLICT(name) DO UPDATE SET value = ?2"),
-        "SELECT value FROM number WHERE name = ?1",
+        [INSERT_SENT] = "INSERT OR IGNORE INTO sent(id) VALUES(?1)",
+        [DELETE_SENT] = "DELETE FROM sent WHERE id = ?1",
+        [LOAD_SENT] = "SELECT id FROM sent ORDER BY id",
+        [STORE_NUMBER] = ("INSERT INTO number(name, value) VALUES(?1, ?2)"
+                          " ON CONFLICT(name) DO UPDATE SET value = ?2"),
+        [LOAD_NUMBER] = "SELECT value FROM number WHERE name = ?1",
+        [STORE_IDENTITY] = ("INSERT INTO identity(name, value) VALUES(?1, ?2)"
+                            " ON CONFLICT(name) DO UPDATE SET value = ?2"),
+        [LOAD_IDENTITY] = "SELECT name, value FROM identity",
 };
-enum { STORE_NUMBER = 3, LOAD_NUMBER };
 static const struct state_db_spec db_spec = {.file = "backend.db",
                                              .migrations = migrations,
                                              .statements = statements,

@@ -55,6 +55,17 @@ struct backend {
         struct outbox *outbox;
 };
 
+/* Statements of backend.db. */
+enum {
+        INSERT_SENT,
+        DELETE_SENT,
+        LOAD_SENT,
+        STORE_NUMBER,
+        LOAD_NUMBER,
+        STORE_IDENTITY,
+        LOAD_IDENTITY,
+};
+
 extern const struct ipc_handler backend_handlers[IPC_BODY_MAX];
 
 /* backend.c */
@@ -105,7 +116,10 @@ enum register_outcome {
 /* What an error of RegisterContainerInstance means. Source: backend.md 3.2, 4.4. */
 enum register_outcome register_outcome(const char *code, const char *text);
 /* identity.c */
+/* From backend.db and identity.json; a copy that is lost or differs is written anew and told.
+ * -ENOTRECOVERABLE when the configured cluster is another one. */
 int identity_load(struct backend *b, struct error *err);
+/* Into both. */
 int identity_store(struct backend *b, struct error *err);
 void identity_announce(struct backend *b);
 

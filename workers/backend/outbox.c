@@ -47,8 +47,6 @@ struct outbox {
         bool telling;
 };
 
-enum { INSERT_SENT, DELETE_SENT, LOAD_SENT };
-
 static void submit_due(struct outbox *o);
 
 /* ---- marks ---- */

@@ -64,9 +64,10 @@ static void on_backend_up(void *arg)
         ipc_link_request(m->backend, &e, 10000, on_identity, m);
 }
 
+/* An engine that found its database damaged has begun a new file: ours may be the old one. */
 static void on_engine_up(void *arg)
 {
-        tasks_refresh(arg);
+        tasks_reopen(arg);
 }
 
 /* ---- messages ---- */

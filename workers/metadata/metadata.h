@@ -58,6 +58,9 @@ void metadata_destroy(void *state);
 
 /* tasks.c */
 void tasks_refresh(struct metadata *m);
+/* The same, from the file that now has the name. What was read before stays until it is written
+ * anew: sequence numbers go on in a new file. */
+void tasks_reopen(struct metadata *m);
 void tasks_free(struct metadata *m);
 /* What a change of identity makes stale. */
 void tasks_forget_answers(struct metadata *m);

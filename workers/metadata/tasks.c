@@ -114,6 +114,13 @@ void tasks_refresh(struct metadata *m)
         }
 }
 
+void tasks_reopen(struct metadata *m)
+{
+        state_db_close(m->db);
+        m->db = NULL;
+        tasks_refresh(m);
+}
+
 void tasks_forget_answers(struct metadata *m)
 {
         for (struct shown_task *t = m->tasks; t != NULL; t = t->next)

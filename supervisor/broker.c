@@ -9,6 +9,8 @@
 
 #include "mem.h"
 
+#define WAITING_MAX 64 /* requests for one worker that is not ready */
+
 struct waiting_request {
         struct waiting_request *next;
         struct ipc_request *request;
@@ -57,6 +59,24 @@ static void grant(struct process *p, struct ipc_request *r, unsigned asker)
         (void)close(pair[1]);
 }
 
+/* Forgets requests whose asker has gone. Returns how many wait still. */
+static size_t drop_deserted(struct process *p)
+{
+        size_t count = 0;
+        for (struct waiting_request **at = &p->waiting; *at != NULL;) {
+                struct waiting_request *w = *at;
+                if (ipc_request_connection(w->request) != NULL) {
+                        at = &w->next;
+                        count++;
+                        continue;
+                }
+                *at = w->next;
+                ipc_reply(w->request, NULL);
+                free(w);
+        }
+        return count;
+}
+
 void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
                     const char *peer_name)
 {
@@ -70,6 +90,10 @@ void broker_connect(struct supervisor *s, struct ipc_request *r, unsigned asker,
         }
         if ((p->state == P_READY || p->state == P_DEBUG) && p->reached_ready && p->control != NULL) {
                 grant(p, r, asker);
+                return;
+        }
+        if (drop_deserted(p) >= WAITING_MAX) {
+                ipc_reply_error(r, -EBUSY, "too many wait for this worker");
                 return;
         }
         struct waiting_request *w = mem_zalloc(sizeof *w);

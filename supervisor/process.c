@@ -67,8 +67,9 @@ static void write_ping(struct process *p)
 {
         Ecs__Ping m = ECS__PING__INIT;
         Ecs__Envelope e = IPC_ENVELOPE(PING, ping, &m);
+        /* one that lives on without its channel will never answer: that counts as missed */
         p->watchdog.open =
-                p->control != NULL && ipc_send_request(p->control, &e, 0, on_pong, p) == 0;
+                p->control == NULL || ipc_send_request(p->control, &e, 0, on_pong, p) == 0;
 }
 
 static void on_ping(uv_timer_t *t)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +49,80 @@ static void only_listed_pairs_may_talk(void **state)
                         assert_int_equal(broker_may_connect(all_peers[a], all_peers[b]),
                                          expected(all_peers[a], all_peers[b]));
         }
+}
+
+/* Connect requests of one asker whose peer is not ready. */
+static void handle_connect(void *context, struct ipc_request *r, const Ecs__Envelope *m)
+{
+        struct process *p = context;
+        broker_connect(p->supervisor, r, PEER_BACKEND, m->connect->peer);
+}
+
+static void note_status(void *arg, int status, const Ecs__Envelope *reply, int fd)
+{
+        int *counts = arg;
+        (void)reply;
+        (void)fd;
+        counts[status == -EBUSY ? 0 : 1]++;
+}
+
+static struct ipc_connection *asker(struct process *p, uv_loop_t *loop,
+                                    struct ipc_connection **ret_served)
+{
+        static const struct ipc_handler handlers[IPC_BODY_MAX] = {
+                [ECS__ENVELOPE__BODY_CONNECT] = {handle_connect, PEER_BACKEND, WHEN_ANY}};
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        const struct ipc_connection_options here = {
+                .peer = PEER_BACKEND, .handlers = handlers, .context = p};
+        const struct ipc_connection_options there = {.peer = PEER_SUPERVISOR};
+        *ret_served = ipc_connection_new(loop, pair[0], &here);
+        return ipc_connection_new(loop, pair[1], &there);
+}
+
+static void ask_often(struct ipc_connection *c, int times, int counts[2])
+{
+        for (int i = 0; i < times; i++) {
+                Ecs__Connect m = ECS__CONNECT__INIT;
+                m.peer = (char *)"engine";
+                Ecs__Envelope e = IPC_ENVELOPE(CONNECT, connect, &m);
+                assert_int_equal(ipc_send_request(c, &e, 0, note_status, counts), 0);
+        }
+}
+
+static void requests_for_an_absent_peer_are_bounded(void **state)
+{
+        static const struct worker_row row = {.name = "engine", .peer = PEER_ENGINE};
+        struct supervisor s = {0};
+        struct process p = {.supervisor = &s, .row = &row, .state = P_BACKOFF};
+        struct ipc_connection *served, *c;
+        int counts[2] = {0, 0};
+        (void)state;
+        s.processes = &p;
+        s.process_count = 1;
+        (void)uv_loop_init(&s.loop);
+        c = asker(&p, &s.loop, &served);
+        ask_often(c, 200, counts);
+        while (counts[0] < 136)
+                (void)uv_run(&s.loop, UV_RUN_ONCE);
+        assert_int_equal(counts[1], 0);
+        /* whoever has gone makes room */
+        ipc_connection_close(served, "gone");
+        ipc_connection_close(c, "gone");
+        (void)uv_run(&s.loop, UV_RUN_DEFAULT);
+        counts[0] = counts[1] = 0;
+        c = asker(&p, &s.loop, &served);
+        ask_often(c, 65, counts);
+        while (counts[0] < 1)
+                (void)uv_run(&s.loop, UV_RUN_ONCE);
+        broker_drop(&p);
+        while (counts[1] < 64)
+                (void)uv_run(&s.loop, UV_RUN_ONCE);
+        assert_int_equal(counts[0], 1);
+        ipc_connection_close(served, "end");
+        ipc_connection_close(c, "end");
+        (void)uv_run(&s.loop, UV_RUN_DEFAULT);
+        assert_int_equal(uv_loop_close(&s.loop), 0);
 }
 
 static void rows_are_complete_and_distinct(void **state)
@@ -134,6 +209,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(only_listed_pairs_may_talk),
+                cmocka_unit_test(requests_for_an_absent_peer_are_bounded),
                 cmocka_unit_test(rows_are_complete_and_distinct),
                 cmocka_unit_test(one_word_is_a_region),
                 cmocka_unit_test(official_agent_is_recognised),

@@ -131,7 +131,9 @@ static int write_pairs(struct supervisor *s, const char *path, struct error *err
                 "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n"
                 "[agent]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
                 id[0], secret[0], id[1], secret[1]);
-        cleanup_fd int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+        /* the directory is a worker's: nothing that it may have put there is followed */
+        (void)unlink(temporary);
+        cleanup_fd int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
         if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) != 0 ||
             fchmod(fd, 0640) != 0 || (s->root && fchown(fd, 0, s->operators_gid) != 0) ||
             rename(temporary, path) != 0)
@@ -150,7 +152,7 @@ static int load_pairs(struct supervisor *s, struct error *err)
                 if (r != 0)
                         return r;
         }
-        cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+        cleanup_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
                 return error_set(err, -EIO, "cannot read %s", path);
         static const struct {

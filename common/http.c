@@ -418,8 +418,11 @@ struct http_request *http_start(struct http_client *c, const struct http_options
         (void)curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
         if (o->timeout_ms > 0)
                 (void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)clock_wait_ms(o->timeout_ms));
-        if (o->unix_socket != NULL)
+        if (o->unix_socket != NULL) {
                 (void)curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
+                /* "..", as part of a name, must not lead to another object */
+                (void)curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+        }
         set_security(e, o->ca_path, o->ca_file, o->insecure);
         for (size_t i = 0; o->headers != NULL && o->headers[i] != NULL; i++)
                 r->headers = curl_slist_append(r->headers, o->headers[i]);

@@ -334,6 +334,11 @@ static void unix_sockets_work(void **state)
         (void)unsetenv("HTTP_PROXY");
         assert_int_equal(x.error, 0);
         assert_string_equal(x.body.data, "hello");
+        clear(&x);
+        /* a name with dots leads nowhere else */
+        x = (struct result){0};
+        get(f, "", (struct http_options){.url = "http://docker/a/../ok", .unix_socket = path}, &x);
+        assert_int_equal(strncmp(s.last.data, "GET /a/../ok ", 13), 0);
         uv_close((uv_handle_t *)&s.listener, NULL);
         (void)uv_run(&f->loop, UV_RUN_NOWAIT);
         buf_clear(&s.last);

@@ -17,6 +17,7 @@
 #define CALLS_MAX    10
 #define BATCH_MIN_MS 10000
 #define READ_RETRY_MS 200
+#define TELL_RETRY_MS 1000
 
 struct event {
         struct event *next;
@@ -90,6 +91,7 @@ struct told {
 };
 
 static void tell_engine(struct outbox *o);
+static void wake_in(struct outbox *o, uint64_t ms);
 
 static void on_told(void *arg, int status, const Ecs__Envelope *reply, int fd)
 {
@@ -115,6 +117,8 @@ static void on_told(void *arg, int status, const Ecs__Envelope *reply, int fd)
         free(t);
         if (status == 0)
                 tell_engine(o);
+        else
+                wake_in(o, TELL_RETRY_MS); /* an engine that could not store them: a full disk */
 }
 
 static void tell_engine(struct outbox *o)
@@ -141,6 +145,7 @@ static void on_timer(uv_timer_t *t)
         struct outbox *o = t->data;
         if (o->db == NULL)
                 outbox_read(o->backend);
+        tell_engine(o);
         submit_due(o);
 }
 

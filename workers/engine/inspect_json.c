@@ -235,7 +235,7 @@ static void take_log(struct container *c)
         Ecs__ContainerFacts *f = c->facts;
         cleanup_json json_t *raw = json_loads(c->spec->docker_host_config, 0, NULL);
         const json_t *log = json_object_get(raw, "LogConfig");
-        if (log == NULL || *f->log_driver != '\0')
+        if (log == NULL || *f->log_driver != '\0' || f->n_log_options > 0)
                 return;
         set(c, &f->log_driver, text(log, "Type"));
         f->log_options = pairs(json_object_get(log, "Config"), &f->n_log_options);

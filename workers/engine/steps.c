@@ -19,7 +19,9 @@
 
 #define PULL_TRIES   5
 #define PULL_BEGIN_MS 300000
+#define CREATE_TRIES 20
 #define STOP_TRIES   5
+#define STOP_AGAIN_MS 30000
 #define INSPECT_MS   30000
 #define VOLUME_MS    300000
 #define STOP_EXTRA_MS 120000
@@ -30,6 +32,7 @@ struct step_run {
         enum step step;
         unsigned limit_ms;  /* of the call under way, for the time-out's text */
         char *error;        /* of the pull or create, while its effect is looked for */
+        bool taken;         /* Docker says that the container's name is in use */
 };
 
 static struct step_run *run_new(struct engine *e, struct container *c, enum step step)
@@ -106,7 +109,8 @@ static char *failure(const struct docker_answer *a, const char *name, const char
 
 static char *container_path(const struct container *c, const char *tail)
 {
-        const char *id = *c->facts->docker_id != '\0' ? c->facts->docker_id : c->facts->docker_name;
+        cleanup_free char *id = docker_escape(
+                *c->facts->docker_id != '\0' ? c->facts->docker_id : c->facts->docker_name);
         return mem_printf("/containers/%s%s", id, tail);
 }
 
@@ -123,11 +127,19 @@ static void on_inspected(void *arg, const struct docker_answer *a)
         struct step_run *s = arg;
         struct container *c = run_container(s);
         if (c == NULL || a->error != 0 || !(a->status == 404 || is_inspect(a))) {
+                /* other steps come again by themselves; nobody else repeats an event's look */
+                if (c != NULL && s->step == STEP_INSPECT)
+                        c->look_again = true;
                 run_again(s, c, 1000);
                 return;
         }
         if (a->status == 404 && s->step == STEP_CREATE) {
-                run_end(s, c, EV_CREATE_FAILED, s->error);
+                /* Docker reserves a name before it shows the container: it may still be making the
+                 * one that an engine killed meanwhile has asked for */
+                if (s->taken && ++c->tries < CREATE_TRIES)
+                        run_again(s, c, 500);
+                else
+                        run_end(s, c, EV_CREATE_FAILED, s->error);
                 return;
         }
         if (a->status == 404) {
@@ -180,6 +192,7 @@ static void on_pull_image(void *arg, const struct docker_answer *a)
                 if (s->error != NULL)
                         log_warn(&c->log, "pull failed, using the image that is here",
                                  LOG_STR("reason", s->error));
+                c->tries = 0;
                 run_end(s, c, EV_PULLED, NULL);
                 return;
         }
@@ -297,6 +310,7 @@ static void on_created(void *arg, const struct docker_answer *a)
                 return;
         }
         s->error = failure(a, "CannotCreateContainerError", "created", s->limit_ms);
+        s->taken = a->status == 409;
         if (a->status == 409 || a->error == -ETIMEDOUT)
                 /* it may have been made before: the name is ours alone, so it is adopted */
                 inspect_then_end(s, c);
@@ -320,7 +334,8 @@ static void create_now(struct step_run *s, struct container *c)
                 run_end(s, c, EV_CREATE_FAILED, reason);
                 return;
         }
-        cleanup_free char *path = mem_printf("/containers/create?name=%s", c->facts->docker_name);
+        cleanup_free char *name = docker_escape(c->facts->docker_name);
+        cleanup_free char *path = mem_printf("/containers/create?name=%s", name);
         s->limit_ms = (unsigned)config_int(e->config, "ECS_CONTAINER_CREATE_TIMEOUT", 240000);
         docker_call(e->docker, "POST", path, body, s->limit_ms, on_created, s);
 }
@@ -438,7 +453,14 @@ static void on_stopped(void *arg, const struct docker_answer *a)
                 return;
         }
         bool done = a->status == 204 || a->status == 304 || a->status == 404;
-        if (done || ++c->tries >= STOP_TRIES) {
+        if (!done && ++c->tries >= STOP_TRIES) {
+                log_error(&c->log, "Docker cannot stop the container, trying again later",
+                          LOG_STR("reason", a->text));
+                c->tries = 0;
+                c->retry_at_ms = clock_now_ms() + clock_wait_ms(STOP_AGAIN_MS);
+                done = true;
+        }
+        if (done) {
                 inspect_then_end(s, c);
                 return;
         }
@@ -470,7 +492,7 @@ void step_start(struct engine *e, struct container *c, enum step step)
                 [STEP_CREATE] = step_create, [STEP_START] = step_run_start,
                 [STEP_STOP] = step_stop,    [STEP_INSPECT] = inspect_then_end,
         };
-        if (step != STEP_PULL && c->step == STEP_NONE && step != STEP_STOP)
+        if (step == STEP_START || step == STEP_INSPECT)
                 c->tries = 0;
         starts[step](run_new(e, c, step), c);
 }

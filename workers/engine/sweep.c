@@ -1,6 +1,6 @@
 /* sweep: some time after a task has stopped, and once ECS has accepted that, its containers and
- * volumes go, then the task is forgotten. What Docker fails to remove is tried again. One task at a time, so that a burst of old tasks does not
- * load the host. Source: engine.md 11. */
+ * volumes go, then the task is forgotten. What Docker fails to remove is tried again. One task at a
+ * time, so that a burst of old tasks does not load the host. Source: engine.md 11. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +49,9 @@ static void forget(struct sweep_run *s, struct task *t)
                 engine_announce(e);
         } else {
                 state_db_rollback(e->db);
+                log_error(&t->log, "clean-up cannot be stored, trying again",
+                          LOG_STR("reason", state_db_error(e->db)));
+                t->sweep_at_ms = clock_wall_ms() + (int64_t)clock_wait_ms(RETRY_MS);
         }
 }
 
@@ -71,9 +74,9 @@ static void next(struct sweep_run *s)
         while (t != NULL && s->container < t->container_count) {
                 const struct container *c = &t->containers[s->container++];
                 /* one whose create was not heard of any more has its name alone */
-                cleanup_free char *path = mem_printf(
-                        "/containers/%s?v=1",
+                cleanup_free char *id = docker_escape(
                         *c->facts->docker_id != '\0' ? c->facts->docker_id : c->facts->docker_name);
+                cleanup_free char *path = mem_printf("/containers/%s?v=1", id);
                 docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
                 return;
         }
@@ -81,8 +84,10 @@ static void next(struct sweep_run *s)
                 const Ecs__VolumeSpec *v = t->spec->volumes[s->volume++];
                 if (*v->source_path != '\0')
                         continue;
-                cleanup_free char *path = mem_printf("/volumes/ecs-%s-%s-%s-%s", t->spec->family,
+                cleanup_free char *name = mem_printf("ecs-%s-%s-%s-%s", t->spec->family,
                                                      t->spec->version, v->name, task_id(s->arn));
+                cleanup_free char *escaped = docker_escape(name);
+                cleanup_free char *path = mem_printf("/volumes/%s", escaped);
                 docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
                 return;
         }

@@ -1,6 +1,7 @@
 """Tasks through the aws CLI: status, exit codes, metadata, credentials."""
 import datetime
 import json
+import pathlib
 
 import pytest
 
@@ -141,9 +142,20 @@ def test_missing_image_has_the_ecs_reason(agent, tasks):
     assert task["containers"][0]["reason"].startswith("CannotPullContainerError: ")
 
 
+def cgroups_without_mount():
+    """containerd watches the memory of no container while a hierarchy is mounted nowhere."""
+    mounted = {c for l in pathlib.Path("/proc/mounts").read_text().splitlines()
+               if l.split()[2] == "cgroup" for c in l.split()[3].split(",")}
+    return [c for l in pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+            for c in l.split(":")[1].split(",") if c and c not in mounted]
+
+
 def test_out_of_memory(agent, tasks):
-    """E18."""
-    tasks.register("oom", {"name": "one", "memory": 6, "command": ["busybox", "tail", "/dev/zero"]})
+    """E18. The second is Docker's: its watch on the memory begins after the start."""
+    if cgroups_without_mount():
+        pytest.skip(f"no mount for {cgroups_without_mount()}: Docker does not see a lack of memory")
+    tasks.register("oom", {"name": "one", "memory": 6,
+                           "command": ["sh", "-c", "sleep 1; exec busybox tail /dev/zero"]})
     (arn,) = tasks.run("oom")
     (task,) = tasks.wait("STOPPED", arn)
     (c,) = task["containers"]

@@ -16,7 +16,7 @@ function(ecs_unit_test name)
         set_tests_properties(unit.${name} PROPERTIES TIMEOUT 60 LABELS unit)
         if(VALGRIND AND NOT ECS_SANITIZE)
                 add_test(NAME valgrind.${name} COMMAND ${VALGRIND} --quiet --error-exitcode=99
-                        --leak-check=full --errors-for-leak-kinds=definite,possible
+                        --leak-check=full --errors-for-leak-kinds=definite,indirect
                         --child-silent-after-fork=yes $<TARGET_FILE:test_${name}>)
                 set_tests_properties(valgrind.${name} PROPERTIES TIMEOUT 300 LABELS valgrind)
         endif()

@@ -169,8 +169,6 @@ static void port_mapping(struct reader *r, const json_t *o, Ecs__PortMapping *m)
                 free(m->protocol);
                 m->protocol = mem_strdup("tcp");
         }
-        if (*m->container_port_range != '\0')
-                invalid(r, mem_strdup("port ranges are not supported by this agent yet"));
         if (strcmp(m->protocol, "tcp") != 0 && strcmp(m->protocol, "udp") != 0)
                 invalid(r, mem_printf("Unrecognized transport protocol: %s", m->protocol));
         if (m->container_port > 65535 || m->host_port > 65535)

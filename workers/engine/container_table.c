@@ -18,6 +18,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = IGNORED,               /* nothing was made yet */
                 [EV_STOP_WANTED] = {true, S_STOPPED},
                 [EV_HOPELESS] = {true, S_STOPPED},
+                [EV_PORT_TAKEN] = IGNORED,
         },
         [S_MANIFEST_PULLED] = {
                 [EV_PULLED] = {true, S_PULLED},
@@ -30,6 +31,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = {true, S_STOPPED},
                 [EV_HOPELESS] = {true, S_STOPPED},
+                [EV_PORT_TAKEN] = IGNORED,
         },
         [S_PULLED] = {
                 [EV_PULLED] = IGNORED,
@@ -42,6 +44,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = {true, S_STOPPED},
                 [EV_HOPELESS] = {true, S_STOPPED},
+                [EV_PORT_TAKEN] = IGNORED,
         },
         [S_CREATED] = {
                 [EV_PULLED] = IGNORED,
@@ -54,6 +57,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = {true, S_STOPPED},     /* E10 */
                 [EV_STOP_WANTED] = {true, S_STOPPED},
                 [EV_HOPELESS] = {true, S_STOPPED},
+                [EV_PORT_TAKEN] = {true, S_PULLED},   /* nothing was started */
         },
         [S_RUNNING] = {
                 [EV_PULLED] = IGNORED,
@@ -66,6 +70,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = {true, S_STOPPED},     /* E10 */
                 [EV_STOP_WANTED] = IGNORED,            /* Docker must be asked */
                 [EV_HOPELESS] = IGNORED,
+                [EV_PORT_TAKEN] = IGNORED,
         },
         [S_STOPPED] = {
                 [EV_PULLED] = IGNORED,
@@ -78,6 +83,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_VANISHED] = IGNORED,
                 [EV_STOP_WANTED] = IGNORED,
                 [EV_HOPELESS] = IGNORED,
+                [EV_PORT_TAKEN] = IGNORED,
         },
 };
 

@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "mem.h"
+#include "port_mapping.h"
 
 #define ZERO_TIME "0001-01-01T00:00:00Z"
 
@@ -54,28 +55,6 @@ static void set(struct container *c, char **field, const char *value)
 
 /* ---- ports ---- */
 
-static void free_ports(Ecs__ContainerFacts *f)
-{
-        for (size_t i = 0; i < f->n_ports; i++)
-                ecs__published_port__free_unpacked(f->ports[i], NULL);
-        free(f->ports);
-        f->ports = NULL;
-        f->n_ports = 0;
-}
-
-static void add_port(Ecs__ContainerFacts *f, unsigned container_port, const char *protocol,
-                     unsigned host_port, const char *ip)
-{
-        Ecs__PublishedPort *p = mem_alloc(sizeof *p);
-        ecs__published_port__init(p);
-        p->container_port = container_port;
-        p->protocol = mem_strdup(protocol);
-        p->host_port = host_port;
-        p->host_ip = mem_strdup(ip);
-        f->ports = mem_realloc_array(f->ports, f->n_ports + 1, sizeof *f->ports);
-        f->ports[f->n_ports++] = p;
-}
-
 static bool same_ports(const Ecs__ContainerFacts *a, const Ecs__ContainerFacts *b)
 {
         bool same = a->n_ports == b->n_ports;
@@ -87,16 +66,6 @@ static bool same_ports(const Ecs__ContainerFacts *a, const Ecs__ContainerFacts *
         return same;
 }
 
-static bool is_mapped(const struct container *c, unsigned port, const char *protocol)
-{
-        for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
-                const Ecs__PortMapping *m = c->spec->port_mappings[i];
-                if (m->container_port == port && strcmp(m->protocol, protocol) == 0)
-                        return true;
-        }
-        return false;
-}
-
 static void take_ports(struct container *c, const json_t *network)
 {
         const char *key;
@@ -106,18 +75,18 @@ static void take_ports(struct container *c, const json_t *network)
         json_object_foreach(json_object_get(network, "Ports"), key, list) {
                 unsigned port;
                 char protocol[8];
-                if (sscanf(key, "%u/%7s", &port, protocol) != 2 || !is_mapped(c, port, protocol))
+                if (sscanf(key, "%u/%7s", &port, protocol) != 2 || port_mapping_find(c, port, protocol) == NULL)
                         continue;
                 json_array_foreach(list, i, binding)
-                        add_port(&fresh, port, protocol,
+                        port_mapping_add(&fresh, port, protocol,
                                  (unsigned)strtoul(text(binding, "HostPort"), NULL, 10),
                                  text(binding, "HostIp"));
         }
         if (fresh.n_ports == 0 || same_ports(&fresh, c->facts)) {
-                free_ports(&fresh); /* the first non-empty answer is kept */
+                port_mapping_clear(&fresh); /* the first non-empty answer is kept */
                 return;
         }
-        free_ports(c->facts);
+        port_mapping_clear(c->facts);
         c->facts->ports = fresh.ports;
         c->facts->n_ports = fresh.n_ports;
         c->task->dirty = true;

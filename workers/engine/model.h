@@ -24,6 +24,7 @@ enum container_event {
         EV_VANISHED,      /* Docker says 404 */
         EV_STOP_WANTED,   /* desired STOPPED and nothing in Docker to stop */
         EV_HOPELESS,      /* what it waits for can never come */
+        EV_PORT_TAKEN,    /* somebody else has a port the agent chose: made anew with another */
         EV_EVENTS,
 };
 
@@ -42,6 +43,7 @@ struct container {
         bool image_has_region;             /* the image sets AWS_REGION or AWS_DEFAULT_REGION */
         uint64_t retry_at_ms;              /* no step before this time; 0 = now */
         unsigned tries;
+        unsigned port_tries;               /* how often it was made anew for a port */
         struct log log;
 };
 

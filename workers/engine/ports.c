@@ -22,14 +22,40 @@ void port_range_init(struct port_range *r, const char *setting, const char *kern
         *r = (struct port_range){(uint16_t)first, (uint16_t)last, (uint16_t)first};
 }
 
-uint16_t port_range_take(struct port_range *r, bool (*is_free)(void *arg, uint16_t port), void *arg)
+/* How many ports from first on are free, up to count. */
+static unsigned free_run(uint16_t first, unsigned count, bool (*is_free)(void *arg, uint16_t port),
+                         void *arg)
 {
-        unsigned count = (unsigned)r->last - r->first + 1;
-        for (unsigned i = 0; i < count; i++) {
-                uint16_t port = r->next;
-                r->next = port >= r->last ? r->first : (uint16_t)(port + 1);
-                if (is_free(arg, port))
-                        return port;
+        unsigned n = 0;
+        while (n < count && is_free(arg, (uint16_t)(first + n)))
+                n++;
+        return n;
+}
+
+uint16_t port_range_take(struct port_range *r, unsigned count,
+                         bool (*is_free)(void *arg, uint16_t port), void *arg)
+{
+        unsigned size = (unsigned)r->last - r->first + 1, seen = 0;
+        unsigned at = r->next;
+        if (count == 0 || count > size)
+                return 0;
+        /* once round; a run that began before the cursor is found when it is passed again */
+        while (seen < size + count) {
+                if (at + count - 1 > r->last) {
+                        seen += r->last - at + 1;
+                        at = r->first;
+                        continue;
+                }
+                unsigned n = free_run((uint16_t)at, count, is_free, arg);
+                if (n == count) {
+                        unsigned end = at + count;
+                        r->next = end > r->last ? r->first : (uint16_t)end;
+                        return (uint16_t)at;
+                }
+                seen += n + 1;
+                at += n + 1;
+                if (at > r->last)
+                        at = r->first;
         }
         return 0;
 }

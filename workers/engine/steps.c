@@ -15,6 +15,7 @@
 #include "error.h"
 #include "inspect_json.h"
 #include "mem.h"
+#include "port_mapping.h"
 #include "random.h"
 
 #define PULL_TRIES   5
@@ -22,6 +23,7 @@
 #define CREATE_TRIES 20
 #define STOP_TRIES   5
 #define STOP_AGAIN_MS 30000
+#define PORT_TRIES   10
 #define INSPECT_MS   30000
 #define VOLUME_MS    300000
 #define STOP_EXTRA_MS 120000
@@ -341,10 +343,6 @@ static void create_now(struct step_run *s, struct container *c)
 }
 
 /* Host ports are chosen and committed before create, so that a crash finds the same ones. */
-struct port_question {
-        const struct engine *engine;
-        const char *protocol;
-};
 
 /* A container that is created but not started yet holds its ports without listening. */
 static bool is_promised(const struct engine *e, const char *protocol, uint16_t port)
@@ -360,52 +358,46 @@ static bool is_promised(const struct engine *e, const char *protocol, uint16_t p
         return false;
 }
 
-static bool is_free(void *arg, uint16_t port)
+static bool is_free(void *arg, const char *protocol, uint16_t port)
 {
-        const struct port_question *q = arg;
-        return !is_promised(q->engine, q->protocol, port) &&
-               port_is_free(port, strcmp(q->protocol, "udp") == 0);
+        return !is_promised(arg, protocol, port) && port_is_free(port, strcmp(protocol, "udp") == 0);
 }
 
-static bool ports_are_settled(const struct container *c)
-{
-        return c->facts->n_ports > 0 || c->spec->n_port_mappings == 0;
-}
+static void step_create(struct step_run *s, struct container *c);
 
-static int choose_ports(struct engine *e, struct container *c)
+static void on_old_removed(void *arg, const struct docker_answer *a)
 {
-        Ecs__ContainerFacts *f = c->facts;
-        f->ports = mem_zalloc(c->spec->n_port_mappings * sizeof *f->ports);
-        for (size_t i = 0; i < c->spec->n_port_mappings; i++) {
-                const Ecs__PortMapping *m = c->spec->port_mappings[i];
-                struct port_question q = {e, m->protocol};
-                uint32_t port = m->host_port;
-                if (port == 0)
-                        port = port_range_take(&e->ports, is_free, &q);
-                if (port == 0)
-                        return -EADDRINUSE;
-                Ecs__PublishedPort *p = mem_alloc(sizeof *p);
-                ecs__published_port__init(p);
-                p->container_port = m->container_port;
-                p->protocol = mem_strdup(m->protocol);
-                p->host_port = port;
-                f->ports[f->n_ports++] = p;
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || (a->status != 204 && a->status != 404)) {
+                run_again(s, c, 500);
+                return;
         }
-        c->task->dirty = true;
-        return 0;
+        text_set(&c->facts->docker_id, "");
+        step_create(s, c);
+}
+
+/* Made before with a port that was taken: it goes, its name is used again. */
+static void remove_old(struct step_run *s, struct container *c)
+{
+        cleanup_free char *path = container_path(c, "?v=1");
+        docker_call(s->engine->docker, "DELETE", path, NULL, STOP_EXTRA_MS, on_old_removed, s);
 }
 
 static void step_create(struct step_run *s, struct container *c)
 {
         struct engine *e = s->engine;
-        if (ports_are_settled(c)) {
+        if (*c->facts->docker_id != '\0') {
+                remove_old(s, c);
+                return;
+        }
+        if (!port_mapping_is_open(c)) {
                 create_now(s, c);
                 return;
         }
-        if (choose_ports(e, c) != 0) {
-                run_end(s, c, EV_CREATE_FAILED,
-                        "HostConfigError: error retrieving docker port map: a host port is "
-                        "unavailable");
+        cleanup_free char *reason = port_mapping_choose(c, &e->ports, is_free, e);
+        if (reason != NULL) {
+                run_end(s, c, EV_CREATE_FAILED, reason);
                 return;
         }
         /* once they are stored this step comes again */
@@ -429,6 +421,13 @@ static void on_started(void *arg, const struct docker_answer *a)
                 return;
         }
         cleanup_free char *reason = failure(a, "CannotStartContainerError", "started", s->limit_ms);
+        if (port_mapping_clashes(c, a->text) && c->port_tries++ < PORT_TRIES) {
+                log_warn(&c->log, "a host port was taken meanwhile, choosing another",
+                         LOG_STR("reason", a->text));
+                port_mapping_clear(c->facts);
+                run_end(s, c, EV_PORT_TAKEN, NULL);
+                return;
+        }
         if (a->error == -ETIMEDOUT)
                 task_want_stopped(c->task, NULL);
         run_end(s, c, EV_START_FAILED, reason);

@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "mem.h"
+#include "port_mapping.h"
 #include "random.h"
 
 #define REASON_MAX     1024
@@ -329,23 +330,6 @@ static char *tidy_reason(const char *reason)
         return cut_reason(tidy);
 }
 
-static Ecs__NetworkBinding **bindings(const struct container *c, size_t *ret_count)
-{
-        size_t n = c->facts->n_ports;
-        Ecs__NetworkBinding **list = mem_zalloc((n + 1) * sizeof *list);
-        for (size_t i = 0; i < n; i++) {
-                const Ecs__PublishedPort *p = c->facts->ports[i];
-                list[i] = mem_alloc(sizeof **list);
-                ecs__network_binding__init(list[i]);
-                list[i]->bind_ip = mem_strdup(p->host_ip);
-                list[i]->container_port = p->container_port;
-                list[i]->host_port = p->host_port;
-                list[i]->protocol = mem_strdup(p->protocol);
-        }
-        *ret_count = n;
-        return list;
-}
-
 static Ecs__ContainerChange *container_change(const struct container *c)
 {
         Ecs__ContainerChange *x = mem_alloc(sizeof *x);
@@ -361,7 +345,7 @@ static Ecs__ContainerChange *container_change(const struct container *c)
                 x->exit_code->value = c->facts->exit_code->value;
         }
         if (c->known >= S_RUNNING && *c->facts->docker_id != '\0')
-                x->network_bindings = bindings(c, &x->n_network_bindings);
+                x->network_bindings = port_mapping_bindings(c, &x->n_network_bindings);
         return x;
 }
 

@@ -239,6 +239,20 @@ static void exited(struct process *p, int status)
                 supervisor_stop(s, EXIT_TERMINAL);
 }
 
+/* As PID 1 of a container we also get the orphans of others; our own short-lived children are
+ * waited for where they are made, before the loop runs again. A worker may end only now, too. */
+static void reap_orphans(struct supervisor *s)
+{
+        pid_t pid;
+        int status;
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+                for (size_t i = 0; i < s->process_count; i++) {
+                        struct process *p = &s->processes[i];
+                        if (p->pid == pid && p->debugged == NULL)
+                                exited(p, status);
+                }
+}
+
 void process_reap(struct supervisor *s)
 {
         for (size_t i = 0; i < s->process_count; i++) {
@@ -247,8 +261,6 @@ void process_reap(struct supervisor *s)
                 if (p->pid > 0 && waitpid(p->pid, &status, WNOHANG) == p->pid)
                         exited(p, status);
         }
-        /* as PID 1 of a container we also get the orphans of others; our own short-lived children
-           are waited for where they are made, before the loop runs again */
-        while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0)
-                ;
+        if (getpid() == 1)
+                reap_orphans(s);
 }

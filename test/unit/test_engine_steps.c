@@ -42,12 +42,23 @@ static void bench_start(struct bench *b, const struct line *script, size_t lengt
         text_set(&b->container->facts->docker_name, "name");
 }
 
+static void on_end(uv_timer_t *t)
+{
+        *(bool *)t->data = true;
+}
+
 /* Runs until the container is known to be so, at most some seconds. */
 static void bench_until(struct bench *b, enum status known)
 {
-        uint64_t until = uv_hrtime() + 20000000000u;
-        while (b->container->known != known && uv_hrtime() < until)
+        bool over = false;
+        uv_timer_t end;
+        (void)uv_timer_init(&b->stub->loop, &end);
+        end.data = &over;
+        (void)uv_timer_start(&end, on_end, 20000, 0);
+        while (b->container->known != known && !over)
                 (void)uv_run(&b->stub->loop, UV_RUN_ONCE);
+        uv_close((uv_handle_t *)&end, NULL);
+        (void)uv_run(&b->stub->loop, UV_RUN_NOWAIT);
         assert_int_equal(b->container->known, known);
 }
 
@@ -95,11 +106,6 @@ static void a_name_in_use_is_waited_for(void **state)
         bench_until(&b, S_CREATED);
         assert_string_equal(b.container->facts->docker_id, "c1");
         bench_end(&b);
-}
-
-static void on_end(uv_timer_t *t)
-{
-        *(bool *)t->data = true;
 }
 
 static void a_refused_stop_is_not_asked_for_in_a_loop(void **state)

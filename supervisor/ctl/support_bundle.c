@@ -159,7 +159,7 @@ static char *tail_of(const char *path)
         if ((size_t)st.st_size > LOG_MAX)
                 (void)fseek(f, -(long)LOG_MAX, SEEK_END);
         char *text = mem_zalloc(LOG_MAX + 1);
-        (void)fread(text, 1, LOG_MAX, f);
+        text[fread(text, 1, LOG_MAX, f)] = '\0';
         return text;
 }
 

@@ -556,10 +556,11 @@ void ipc_reply_fds(struct ipc_request *r, Ecs__Envelope *e, const int *fds, size
         e->id = id;
         e->kind = ECS__ENVELOPE__KIND__REPLY;
         int error = send_envelope(c, e, fds, count);
-        if (error == -EMSGSIZE) {
+        if (error != 0 && error != -ENOTCONN) {
                 Ecs__Error m = ECS__ERROR__INIT;
-                m.code = EMSGSIZE;
-                m.text = (char *)"the answer is longer than a frame";
+                m.code = -error;
+                m.text = error == -EMSGSIZE ? (char *)"the answer is longer than a frame"
+                                            : strerror(-error);
                 Ecs__Envelope small = IPC_ENVELOPE(ERROR, error, &m);
                 small.id = id;
                 small.kind = ECS__ENVELOPE__KIND__REPLY;

@@ -43,10 +43,22 @@ static void handle_ping(void *context, struct ipc_request *r, const Ecs__Envelop
         ipc_reply(r, &e);
 }
 
+/* A reply whose descriptor cannot be passed on. */
+static void handle_get_identity(void *context, struct ipc_request *r, const Ecs__Envelope *m)
+{
+        static const int none = -1;
+        (void)context;
+        (void)m;
+        Ecs__Identity identity = ECS__IDENTITY__INIT;
+        Ecs__Envelope e = IPC_ENVELOPE(IDENTITY, identity, &identity);
+        ipc_reply_fds(r, &e, &none, 1);
+}
+
 static const struct ipc_handler handlers[IPC_BODY_MAX] = {
-        [ECS__ENVELOPE__BODY_PING] = {handle_ping, PEER_ENGINE, WHEN_ANY},
-        [ECS__ENVELOPE__BODY_GET_HELD] = {handle_ping, PEER_BACKEND, WHEN_ANY},
-        [ECS__ENVELOPE__BODY_GET_LINK] = {handle_ping, PEER_ENGINE, WHEN_READY},
+        [ECS__ENVELOPE__BODY_GET_IDENTITY] = {handle_get_identity, PEER_ENGINE,  WHEN_ANY  },
+        [ECS__ENVELOPE__BODY_PING] = {handle_ping,         PEER_ENGINE,  WHEN_ANY  },
+        [ECS__ENVELOPE__BODY_GET_HELD] = {handle_ping,         PEER_BACKEND, WHEN_ANY  },
+        [ECS__ENVELOPE__BODY_GET_LINK] = {handle_ping,         PEER_ENGINE,  WHEN_READY},
 };
 
 static int open_end(struct end *e)
@@ -178,6 +190,21 @@ static void unlisted_and_forbidden_bodies_get_errors(void **state)
         r = ask(&e, peer, &unlisted);
         assert_int_equal(r->error->code, ENOTSUP);
         ecs__envelope__free_unpacked(r, NULL);
+        close_end(&e, peer);
+}
+
+static void a_reply_that_cannot_be_sent_is_an_error(void **state)
+{
+        struct end e = {0};
+        int peer = open_end(&e);
+        Ecs__GetIdentity get = ECS__GET_IDENTITY__INIT;
+        Ecs__Envelope m = IPC_ENVELOPE(GET_IDENTITY, get_identity, &get);
+        (void)state;
+        m.kind = ECS__ENVELOPE__KIND__REQUEST;
+        Ecs__Envelope *answer = ask(&e, peer, &m);
+        assert_int_equal(answer->body_case, ECS__ENVELOPE__BODY_ERROR);
+        assert_int_equal(answer->error->code, EBADF);
+        ecs__envelope__free_unpacked(answer, NULL);
         close_end(&e, peer);
 }
 
@@ -432,6 +459,7 @@ int main(void)
                 cmocka_unit_test(ten_thousand_requests_fail_once_each),
                 cmocka_unit_test(a_peer_that_does_not_read_is_dropped),
                 cmocka_unit_test(a_strict_connection_ends_at_the_first_refusal),
+                cmocka_unit_test(a_reply_that_cannot_be_sent_is_an_error),
                 cmocka_unit_test(phase_of_a_row_is_kept),
                 cmocka_unit_test(ten_thousand_requests_of_a_peer_are_answered_in_order),
                 cmocka_unit_test(a_flood_of_descriptors_ends_the_connection),

@@ -140,11 +140,35 @@ static void a_refused_stop_is_not_asked_for_in_a_loop(void **state)
         bench_end(&b);
 }
 
+/* The engine was killed after a start had found its port taken: what is known then is PULLED, with
+ * the id of the one that is to go. */
+static void one_made_with_a_taken_port_is_made_again(void **state)
+{
+        static const struct line script[] = {
+                VERSION("1.41", "1.12"),
+                EVENTS,
+                {"DELETE /v1.41/containers/c1?v=1 ",
+                  "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", CLOSE},
+                {"POST /v1.41/containers/create?name=name ",
+                  "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 11\r\n\r\n"
+                 "{\"Id\":\"c2\"}",                                       CLOSE},
+        };
+        struct bench b;
+        (void)state;
+        bench_start(&b, script, ARRAY_SIZE(script), S_PULLED);
+        text_set(&b.container->facts->docker_id, "c1");
+        reconcile(&b.engine);
+        bench_until(&b, S_CREATED);
+        assert_string_equal(b.container->facts->docker_id, "c2");
+        bench_end(&b);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_look_that_fails_is_repeated),
                 cmocka_unit_test(a_name_in_use_is_waited_for),
+                cmocka_unit_test(one_made_with_a_taken_port_is_made_again),
                 cmocka_unit_test(a_refused_stop_is_not_asked_for_in_a_loop),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

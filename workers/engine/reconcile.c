@@ -5,11 +5,12 @@
 #include "engine.h"
 
 /* A container without an id may have been made just before a crash: its name finds it. A 404 is
- * ignored by the table then, and creation goes on. */
+ * ignored by the table then, and creation goes on. With an id, one that is only PULLED is to be
+ * removed and made again: its port was taken. */
 static bool may_exist(const struct container *c)
 {
-        return c->known != S_STOPPED &&
-               (*c->facts->docker_id != '\0' || c->known == S_PULLED);
+        bool has_id = *c->facts->docker_id != '\0';
+        return c->known != S_STOPPED && (c->known == S_PULLED ? !has_id : has_id);
 }
 
 void reconcile(struct engine *e)

@@ -18,7 +18,7 @@
 
 #define QUEUE_MAX    (64u << 20)
 #define READ_BUDGET  16          /* reads of one wake, so that one peer cannot hold the loop */
-#define PENDING_FDS  (IPC_FDS_MAX * 4)
+#define PENDING_FDS  ((size_t)IPC_FDS_MAX * 4)
 
 struct out_frame {
         struct out_frame *next;

@@ -186,11 +186,14 @@ int client_ask(struct client *c, Ecs__Envelope *e, uint32_t deadline_ms, Ecs__En
         if (r == 0)
                 r = wait_reply(c, clock_now_ms() + deadline_ms, ret);
         if (r == -ETIMEDOUT)
-                return error_set(err, r, "no answer within %u s; 'ecsctl status' shows what the "
-                                         "workers do",
-                                 deadline_ms / 1000);
+                (void)error_set(err, r,
+                                "no answer within %u s; 'ecsctl status' shows what the "
+                                "workers do",
+                                deadline_ms / 1000);
+        else if (r != 0)
+                (void)error_set(err, r, "the connection broke: %s", strerror(-r));
         if (r != 0)
-                return error_set(err, r, "the connection broke: %s", strerror(-r));
+                return r;
         if ((*ret)->body_case != ECS__ENVELOPE__BODY_ERROR)
                 return 0;
         r = error_set(err, -(*ret)->error->code, "%s", (*ret)->error->text);

@@ -1,5 +1,6 @@
 /* ecsctl: looks at a running agent and changes its workers. This file reads the options, opens
  * the control socket and calls the command. */
+#include <assert.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -121,6 +122,7 @@ static int take_common(struct ctl *c, int o)
 
 static void take_own(struct ctl *c, int index)
 {
+        assert(c->command != NULL); // only a command has options of its own
         c->values[index] = c->command->options[index].argument != NULL ? optarg : "";
 }
 

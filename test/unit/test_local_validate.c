@@ -20,8 +20,10 @@ static void every_type_is_known(void **state)
                 for (const char *p = shapes[i].members; *p != '\0'; p += strspn(p, " ")) {
                         const char *type = strchr(p, ':');
                         size_t n = strcspn(p, " ");
-                        if (type == NULL || type > p + n)
+                        if (type == NULL || type > p + n) {
                                 fail_msg("%s: '%.*s' has no type", shapes[i].name, (int)n, p);
+                                return;
+                        }
                         type += 1 + strspn(type + 1, "-[{");
                         p += n;
                         if (strcspn(type, " <") == 1 && strchr("silubdf?", *type) != NULL)

@@ -270,6 +270,7 @@ static void strings_are_escaped(void **state)
                 {"a<b&c>d",                              "\"a\\u003cb\\u0026c\\u003ed\""   },
                 {"q\"b\\s/",                             "\"q\\\"b\\\\s/\""                },
                 {"\b\f\n\r\t\x01\x7f",                   "\"\\b\\f\\n\\r\\t\\u0001\x7f\""  },
+                // NOLINTNEXTLINE(misc-misleading-bidirectional): written as escapes, not hidden
                 {"\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", "\"\\u2028\\u2029\xe2\x80\xaa\""  },
                 {"\xc3\xa9\xf0\x9f\x98\x80",             "\"\xc3\xa9\xf0\x9f\x98\x80\""    },
                 {"a\xffz",                               "\"a\\ufffdz\""                   },

@@ -12,11 +12,11 @@
 #include "error.h"
 #include "mem.h"
 
-#define MIB          1048576
-#define MEMORY_MIN   (4 * MIB)
-#define SHARES_MIN   2
-#define SHARES_MAX   262144
-#define ENDPOINT     "http://169.254.170.2"
+#define MIB ((json_int_t)1048576)
+#define MEMORY_MIN (4 * MIB)
+#define SHARES_MIN 2
+#define SHARES_MAX 262144
+#define ENDPOINT "http://169.254.170.2"
 
 static json_t *strings(char *const *list, size_t count)
 {
@@ -47,9 +47,11 @@ static json_t *environment(const struct container *c, const struct create_contex
         }
         static const struct {
                 const char *name, *path;
-        } uris[] = {{"ECS_CONTAINER_METADATA_URI", "v3"},
-                    {"ECS_CONTAINER_METADATA_URI_V4", "v4"},
-                    {"ECS_AGENT_URI", "api"}};
+        } uris[] = {
+                {"ECS_CONTAINER_METADATA_URI",    "v3" },
+                {"ECS_CONTAINER_METADATA_URI_V4", "v4" },
+                {"ECS_AGENT_URI",                 "api"}
+        };
         for (size_t i = 0; i < ARRAY_SIZE(uris); i++) {
                 cleanup_free char *uri =
                         mem_printf(ENDPOINT "/%s/%s", uris[i].path, c->facts->endpoint_id);
@@ -63,7 +65,7 @@ static json_t *environment(const struct container *c, const struct create_contex
         json_t *list = json_array();
         const char *name;
         json_t *value;
-        json_object_foreach(env, name, value) {
+        json_object_foreach (env, name, value) {
                 cleanup_free char *pair = mem_printf("%s=%s", name, json_string_value(value));
                 (void)json_array_append_new(list, json_string(pair));
         }
@@ -77,7 +79,7 @@ static const char *find_key(const json_t *object, const char *name)
 {
         const char *key;
         json_t *value;
-        json_object_foreach((json_t *)object, key, value)
+        json_object_foreach ((json_t *)object, key, value)
                 if (strcasecmp(key, name) == 0)
                         return key;
         return name;
@@ -97,11 +99,13 @@ static int put_labels(json_t *config, const struct container *c, const struct cr
         const Ecs__TaskSpec *t = c->task->spec;
         const struct {
                 const char *name, *value;
-        } ours[] = {{"task-arn", t->arn},
-                    {"container-name", c->spec->name},
-                    {"task-definition-family", t->family},
-                    {"task-definition-version", t->version},
-                    {"cluster", x->cluster}};
+        } ours[] = {
+                {"task-arn",                t->arn       },
+                {"container-name",          c->spec->name},
+                {"task-definition-family",  t->family    },
+                {"task-definition-version", t->version   },
+                {"cluster",                 x->cluster   }
+        };
         for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
                 cleanup_free char *name = mem_printf(LABEL_ECS "%s", ours[i].name);
                 (void)json_object_set_new(labels, name, json_string(ours[i].value));
@@ -156,12 +160,10 @@ static int put_binds(json_t *host, const struct container *c, struct error *err)
                                               "Invalid volume referenced: %s", m->source_volume);
                 /* an unnamed host volume is a Docker volume of this task */
                 cleanup_free char *made =
-                        mem_printf("ecs-%s-%s-%s-%s", c->task->spec->family,
-                                   c->task->spec->version, m->source_volume,
-                                   task_id(c->task->spec->arn));
-                cleanup_free char *bind =
-                        mem_printf("%s:%s%s", *source != '\0' ? source : made, m->container_path,
-                                   m->read_only ? ":ro" : "");
+                        mem_printf("ecs-%s-%s-%s-%s", c->task->spec->family, c->task->spec->version,
+                                   m->source_volume, task_id(c->task->spec->arn));
+                cleanup_free char *bind = mem_printf("%s:%s%s", *source != '\0' ? source : made,
+                                                     m->container_path, m->read_only ? ":ro" : "");
                 (void)json_array_append_new(binds, json_string(bind));
         }
         return 0;
@@ -198,7 +200,7 @@ void create_json_merge(json_t *base, const json_t *raw)
 {
         const char *name;
         json_t *value;
-        json_object_foreach((json_t *)raw, name, value) {
+        json_object_foreach ((json_t *)raw, name, value) {
                 const char *key = find_key(base, name);
                 json_t *old = json_object_get(base, key);
                 if (json_is_null(value)) {
@@ -206,7 +208,7 @@ void create_json_merge(json_t *base, const json_t *raw)
                 } else if (json_is_object(value) && json_is_object(old)) {
                         const char *k;
                         json_t *v;
-                        json_object_foreach(value, k, v)
+                        json_object_foreach (value, k, v)
                                 (void)json_object_set(old, k, v);
                 } else {
                         cleanup_free char *copy = mem_strdup(key);

@@ -191,11 +191,16 @@ def check_record(entries, kills):
     return repeats
 
 
+def of_agent(agent):
+    """The same Docker serves the agents of other tests, before this one."""
+    return "--filter", f"label=ecs-agent.id={(agent.data / 'engine' / 'agent-id').read_text().strip()}"
+
+
 def whereabouts(agent):
     """What is known of the containers that are left."""
     left = agent.host.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Status}} "
-                             '{{.Label "com.amazonaws.ecs.task-arn"}}', "--filter",
-                             "label=com.amazonaws.ecs.cluster").splitlines()
+                             '{{.Label "com.amazonaws.ecs.task-arn"}}',
+                             *of_agent(agent)).splitlines()
     ids = [l.split()[-1].split("/")[-1] for l in left]
     lines = agent.log.read_text().splitlines()
     return "\n".join(left + [l for l in lines if any(i in l for i in ids)] + lines[-20:])
@@ -203,7 +208,7 @@ def whereabouts(agent):
 
 def check_nothing_left(agent, arns):
     wait_for("clean-up has removed every container", lambda: agent.host.docker(
-        "ps", "-aq", "--filter", "label=com.amazonaws.ecs.cluster") == "", 60,
+        "ps", "-aq", *of_agent(agent)) == "", 60,
         lambda: whereabouts(agent))
     wait_for("no task is known any more",
              lambda: json.loads(agent.ctl("tasks", "--json").stdout) in ([], {"tasks": []}), 60,

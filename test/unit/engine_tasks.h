@@ -1,6 +1,7 @@
 /* engine_tasks: task definitions for the engine's unit tests. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,19 @@ static inline void make_dependency(Ecs__ContainerSpec *c, const char *on, const 
         d->condition = mem_strdup(condition);
         c->depends_on = mem_realloc_array(c->depends_on, c->n_depends_on + 1, sizeof d);
         c->depends_on[c->n_depends_on++] = d;
+}
+
+/* Exit code 3 ends the container for good when ignores_3. */
+static inline void make_restart_policy(Ecs__ContainerSpec *c, unsigned period_s, bool ignores_3)
+{
+        Ecs__RestartPolicy *p = mem_alloc(sizeof *p);
+        ecs__restart_policy__init(p);
+        p->enabled = true;
+        p->restart_attempt_period_s = period_s;
+        p->ignored_exit_codes = mem_zalloc(sizeof *p->ignored_exit_codes);
+        p->ignored_exit_codes[0] = 3;
+        p->n_ignored_exit_codes = ignores_3;
+        c->restart_policy = p;
 }
 
 /* Containers a, b, c, … Returns owned. */

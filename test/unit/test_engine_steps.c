@@ -108,35 +108,83 @@ static void a_name_in_use_is_waited_for(void **state)
         bench_end(&b);
 }
 
-static void a_refused_stop_is_not_asked_for_in_a_loop(void **state)
+/* Turns of the loop until the script has come to its line'th line and the container is known so. */
+static void bench_until_line(struct bench *b, size_t line, enum status known)
+{
+        uint64_t until = uv_hrtime() + 20000000000u;
+        while ((!b->stub->used[line] || b->container->known != known ||
+                b->container->step != STEP_NONE) &&
+               uv_hrtime() < until) {
+                (void)uv_run(&b->stub->loop, UV_RUN_ONCE);
+                if (b->engine.touched) /* what the end of a loop turn does, without a database */
+                        engine_progress(&b->engine, b->engine.tasks);
+                b->engine.touched = false;
+        }
+        assert_true(b->stub->used[line]);
+        assert_int_equal(b->container->known, known);
+}
+
+#define REFUSED                                                                                    \
+        {                                                                                          \
+                STOP, FAILS("500"), CLOSE                                                          \
+        }
+#define PING "GET /v1.41/_ping "
+
+/* E65: five tries with pauses between them; then a Docker that answers is believed. */
+static void a_refused_stop_ends_after_five_tries(void **state)
 {
         static const struct line script[] = {
-                VERSION("1.41", "1.12"),     EVENTS,
-                {STOP,    FAILS("500"), CLOSE},
-                      {STOP,    FAILS("500"), CLOSE},
-                {STOP,    FAILS("500"), CLOSE},
-                      {STOP,    FAILS("500"), CLOSE},
-                {STOP,    FAILS("500"), CLOSE},
-                      {INSPECT, RUNS,         CLOSE}
+                VERSION("1.41", "1.12"), EVENTS, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED,
+                {PING, OK("{}"), CLOSE}
         };
         struct bench b;
-        bool over = false;
-        uv_timer_t end;
         (void)state;
         bench_start(&b, script, ARRAY_SIZE(script), S_RUNNING);
         b.container->desired = S_STOPPED;
         engine_progress(&b.engine, b.engine.tasks);
-        (void)uv_timer_init(&b.stub->loop, &end);
-        end.data = &over;
-        (void)uv_timer_start(&end, on_end, 1000, 0); /* the pause is 1.5 s of this clock */
-        while (!over || !b.stub->used[ARRAY_SIZE(script) - 1]) {
-                (void)uv_run(&b.stub->loop, UV_RUN_ONCE);
-                if (b.engine.touched) /* what the end of a loop turn does, without a database */
-                        engine_progress(&b.engine, b.engine.tasks);
-                b.engine.touched = false;
-        }
-        uv_close((uv_handle_t *)&end, NULL);
-        assert_int_equal(b.container->known, S_RUNNING);
+        bench_until_line(&b, ARRAY_SIZE(script) - 1, S_STOPPED);
+        assert_string_equal(b.container->facts->reason,
+                            "CannotStopContainerError: Error response from daemon: ");
+        bench_end(&b);
+}
+
+/* E65: a Docker that gives no sign of life has said nothing about the container. */
+static void a_stop_without_docker_is_no_news(void **state)
+{
+        static const struct line script[] = {
+                VERSION("1.41", "1.12"), EVENTS, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED,
+                {PING, NULL, CLOSE}
+        };
+        struct bench b;
+        (void)state;
+        bench_start(&b, script, ARRAY_SIZE(script), S_RUNNING);
+        b.container->desired = S_STOPPED;
+        engine_progress(&b.engine, b.engine.tasks);
+        bench_until_line(&b, ARRAY_SIZE(script) - 1, S_RUNNING);
+        assert_true(b.container->retry_at_ms > 0);
+        assert_string_equal(b.container->facts->reason, "");
+        bench_end(&b);
+}
+
+/* E64: a start that ends in EOF may have started it. */
+static void an_unclear_start_is_followed_by_a_stop(void **state)
+{
+        static const struct line script[] = {
+                VERSION("1.41", "1.12"),
+                EVENTS,
+                {"POST /v1.41/containers/c1/start ",
+                  "HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 23\r\n\r\n"
+                 "{\"message\":\"read: EOF\"}",                                                               CLOSE},
+                {STOP,                               "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", CLOSE},
+                {INSPECT,                            EXITED,                                                 CLOSE}
+        };
+        struct bench b;
+        (void)state;
+        bench_start(&b, script, ARRAY_SIZE(script), S_CREATED);
+        engine_progress(&b.engine, b.engine.tasks);
+        bench_until_line(&b, ARRAY_SIZE(script) - 1, S_STOPPED);
+        assert_string_equal(b.container->facts->reason,
+                            "CannotStartContainerError: Error response from daemon: read: EOF");
         bench_end(&b);
 }
 
@@ -169,7 +217,9 @@ int main(void)
                 cmocka_unit_test(a_look_that_fails_is_repeated),
                 cmocka_unit_test(a_name_in_use_is_waited_for),
                 cmocka_unit_test(one_made_with_a_taken_port_is_made_again),
-                cmocka_unit_test(a_refused_stop_is_not_asked_for_in_a_loop),
+                cmocka_unit_test(a_refused_stop_ends_after_five_tries),
+                cmocka_unit_test(a_stop_without_docker_is_no_news),
+                cmocka_unit_test(an_unclear_start_is_followed_by_a_stop),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "engine_tasks.h"
 
 #define CONTAINERS_MAX 8
@@ -19,6 +20,7 @@ struct side {
         enum docker docker;
         bool ran; /* else EXITED is a start that failed */
         int exit_code;
+        char finished[CLOCK_TEXT]; /* when it became EXITED */
         enum status reported;
         unsigned made; /* how often it was created */
 };
@@ -29,6 +31,7 @@ struct walk {
         struct side sides[CONTAINERS_MAX];
         enum status reported;
         bool stop_asked;
+        int64_t now; /* ms; a turn takes a second */
 };
 
 static int chance(int percent)
@@ -63,10 +66,10 @@ static void take_report(struct walk *w)
 }
 
 /* The end of a loop turn: settled, reported, stored. */
-static void commit(struct walk *w, int64_t now)
+static void commit(struct walk *w)
 {
         enum status before = w->task->known;
-        task_settle(w->task, now);
+        task_settle(w->task, w->now);
         assert_true(w->task->known >= before);
         take_report(w);
 }
@@ -76,6 +79,13 @@ static void commit(struct walk *w, int64_t now)
 static struct side *side_of(struct walk *w, const struct container *c)
 {
         return &w->sides[c->spec->name[0] - 'a'];
+}
+
+static void exit_in_docker(const struct walk *w, struct side *s, int code)
+{
+        s->docker = EXITED;
+        s->exit_code = code;
+        (void)clock_format_ms(w->now, s->finished);
 }
 
 /* What the end of a step did in Docker; the event it gives. */
@@ -95,14 +105,16 @@ static enum container_event end_in_docker(struct walk *w, struct container *c, b
                 if (s->docker == CREATED) {
                         s->docker = good ? RUNS : EXITED;
                         s->ran = good;
+                } else if (s->docker == EXITED && s->ran && good) {
+                        s->docker = RUNS; /* a restart */
                 }
                 return s->docker == RUNS ? EV_RUNNING : good ? EV_EXITED : EV_START_FAILED;
         default:
-                if (s->docker == RUNS) {
-                        s->docker = EXITED;
-                        s->exit_code = 137;
-                }
-                return s->docker == ABSENT ? EV_VANISHED : EV_EXITED;
+                if (s->docker == RUNS)
+                        exit_in_docker(w, s, 137);
+                return s->docker == ABSENT    ? EV_VANISHED
+                       : s->docker == CREATED ? EV_STOP_WANTED
+                                              : EV_EXITED;
         }
 }
 
@@ -110,8 +122,11 @@ static void note_facts(struct walk *w, struct container *c, enum container_event
 {
         if (e == EV_CREATED)
                 text_set(&c->facts->docker_id, "id");
-        if ((e == EV_RUNNING || e == EV_EXITED) && side_of(w, c)->ran)
-                text_set(&c->facts->started_at, "2026-01-01T00:00:00Z");
+        if ((e == EV_RUNNING || e == EV_EXITED) && side_of(w, c)->ran &&
+            *c->facts->started_at == '\0') {
+                char now[CLOCK_TEXT];
+                text_set(&c->facts->started_at, clock_format_ms(w->now, now));
+        }
         if (e == EV_EXITED && side_of(w, c)->ran)
                 container_set_exit_code(c, side_of(w, c)->exit_code);
 }
@@ -120,6 +135,11 @@ static void deliver(struct walk *w, struct container *c, enum container_event e)
 {
         bool failed = e == EV_PULL_FAILED || e == EV_CREATE_FAILED || e == EV_START_FAILED ||
                       e == EV_VANISHED || (e == EV_EXITED && !side_of(w, c)->ran);
+        if (e == EV_RUNNING)
+                container_restart_over(c);
+        if (e == EV_EXITED && side_of(w, c)->ran &&
+            container_restarts(c, side_of(w, c)->exit_code, side_of(w, c)->finished, w->now))
+                e = EV_RUNNING;
         note_facts(w, c, e);
         (void)container_apply(c, e, failed ? "SomeError: text" : NULL);
 }
@@ -138,7 +158,7 @@ static void set_health(struct container *c, const char *status)
 static void begin_step(struct container *c)
 {
         enum step step = container_next_step(c, true);
-        if (step == STEP_STOP && c->known < S_RUNNING)
+        if (step == STEP_STOP && c->known < S_RUNNING && !c->may_run)
                 (void)container_apply(c, EV_STOP_WANTED, NULL);
         else if (step != STEP_NONE)
                 c->step = step;
@@ -146,9 +166,15 @@ static void begin_step(struct container *c)
 
 static void end_step(struct walk *w, struct container *c, bool good)
 {
-        enum container_event e = end_in_docker(w, c, good);
+        /* a restart that fails, or a start that Docker does not confirm in time */
+        bool lost = c->step == STEP_START && !good &&
+                    (container_is_restarting(c) || chance(50));
+        enum container_event e = end_in_docker(w, c, lost ? chance(50) : good);
         c->step = STEP_NONE;
-        deliver(w, c, e);
+        if (lost)
+                container_give_up(c, "DockerTimeoutError: text");
+        else
+                deliver(w, c, e);
 }
 
 static enum container_event inspect(struct walk *w, const struct container *c)
@@ -192,8 +218,7 @@ static void disturb(struct walk *w, struct container *c)
 {
         struct side *s = side_of(w, c);
         if (s->docker == RUNS && chance(10)) {
-                s->docker = EXITED;
-                s->exit_code = chance(60) ? 0 : 3;
+                exit_in_docker(w, s, chance(60) ? 0 : 3);
                 if (c->step == STEP_NONE)
                         deliver(w, c, EV_EXITED);
         } else if (s->docker != ABSENT && chance(1)) {
@@ -209,8 +234,9 @@ static void disturb(struct walk *w, struct container *c)
         }
 }
 
-static void turn(struct walk *w, int now)
+static void turn(struct walk *w)
 {
+        w->now += 1000;
         struct container *c = &w->task->containers[rand() % (int)w->task->container_count];
         if (c->step != STEP_NONE) {
                 if (chance(60))
@@ -219,21 +245,23 @@ static void turn(struct walk *w, int now)
                 begin_step(c);
         }
         disturb(w, c);
-        commit(w, now);
+        commit(w);
         if (chance(2))
                 restart(w);
-        commit(w, now);
+        commit(w);
 }
 
 /* Nothing fails any more, and what others wait for happens. True when something moved. */
-static bool quiet_turn(struct walk *w, int now)
+static bool quiet_turn(struct walk *w)
 {
         bool moved = false;
+        w->now += 1000;
         for (size_t i = 0; i < w->task->container_count; i++) {
                 struct container *c = &w->task->containers[i];
                 enum status before = c->known;
                 const char *word = "";
                 begin_step(c);
+                moved = moved || c->step != STEP_NONE;
                 if (c->step != STEP_NONE)
                         end_step(w, c, true);
                 else if (c->known != S_STOPPED && c->known != S_RUNNING &&
@@ -241,8 +269,7 @@ static bool quiet_turn(struct walk *w, int now)
                         struct container *d = task_find_container(
                                 w->task, container_waits_for(c, &word)->spec->name);
                         if (strncmp(word, "finished", 8) == 0 && d->known == S_RUNNING) {
-                                side_of(w, d)->docker = EXITED;
-                                side_of(w, d)->exit_code = 0;
+                                exit_in_docker(w, side_of(w, d), 0);
                                 deliver(w, d, EV_EXITED);
                                 moved = true;
                         } else if (strcmp(word, "healthy") == 0 && d->known == S_RUNNING) {
@@ -251,15 +278,15 @@ static bool quiet_turn(struct walk *w, int now)
                         }
                 }
                 moved = moved || c->known != before;
-                commit(w, now);
+                commit(w);
         }
         return moved;
 }
 
-static void rest(struct walk *w, int now)
+static void rest(struct walk *w)
 {
         for (int i = 0; i < 200; i++)
-                if (!quiet_turn(w, now))
+                if (!quiet_turn(w))
                         return;
         fail_msg("seed %u: never comes to rest", w->seed);
 }
@@ -292,6 +319,8 @@ static void check_rest(struct walk *w)
                 if (s->docker == RUNS && t->containers[i].known != S_RUNNING)
                         fail_msg("seed %u: container %zu runs and is known %s", w->seed, i,
                                  status_name(t->containers[i].known));
+                if (s->docker != RUNS && t->containers[i].known == S_RUNNING)
+                        fail_msg("seed %u: container %zu is known to run and does not", w->seed, i);
                 if (s->made > 1)
                         fail_msg("seed %u: container %zu was made %u times", w->seed, i, s->made);
         }
@@ -322,9 +351,33 @@ static void connect_containers(Ecs__TaskSpec *s, enum shape shape)
                 }
 }
 
+/* Nobody waits for the end of a container that is started again. */
+static bool is_awaited(const Ecs__TaskSpec *s, const char *name)
+{
+        for (size_t i = 0; i < s->n_containers; i++)
+                for (size_t k = 0; k < s->containers[i]->n_depends_on; k++) {
+                        const Ecs__DependsOn *d = s->containers[i]->depends_on[k];
+                        if (strcmp(d->container_name, name) == 0 &&
+                            (strcmp(d->condition, "COMPLETE") == 0 ||
+                             strcmp(d->condition, "SUCCESS") == 0))
+                                return true;
+                }
+        return false;
+}
+
+static void add_policies(Ecs__TaskSpec *s)
+{
+        for (size_t i = 0; i < s->n_containers; i++) {
+                if (chance(30))
+                        s->containers[i]->start_timeout_s = 2 + (unsigned)rand() % 30;
+                if (chance(30) && !is_awaited(s, s->containers[i]->name))
+                        make_restart_policy(s->containers[i], (unsigned)rand() % 20, chance(30));
+        }
+}
+
 static void walk(unsigned seed)
 {
-        struct walk w = {.seed = seed};
+        struct walk w = {.seed = seed, .now = 1};
         bool essential[CONTAINERS_MAX];
         srand(seed);
         size_t count = 1 + (size_t)rand() % CONTAINERS_MAX;
@@ -332,18 +385,18 @@ static void walk(unsigned seed)
                 essential[i] = i == 0 || chance(40);
         Ecs__TaskSpec *spec = make_spec(count, essential);
         connect_containers(spec, (enum shape)(rand() % SHAPES));
+        add_policies(spec);
         w.task = task_new(spec, 1, NULL);
         task_admit(w.task, 1);
         assert_int_equal(w.task->desired, S_RUNNING);
-        int now = 1, turns = rand() % 400;
-        while (now < turns)
-                turn(&w, now++);
-        rest(&w, now);
+        for (int turns = rand() % 400; turns > 0; turns--)
+                turn(&w);
+        rest(&w);
         check_rest(&w);
         w.stop_asked = true;
         task_want_stopped(w.task, NULL);
-        commit(&w, now);
-        rest(&w, now + 1);
+        commit(&w);
+        rest(&w);
         assert_int_equal(w.task->known, S_STOPPED);
         check_rest(&w);
         assert_null(task_report(w.task));

@@ -23,7 +23,7 @@ const struct capability capability_rows[] = {
         {.name = E "full-sync"},
         {.name = E "env-files.s3", .absent = "environment files"},
         {.name = E "network.container-port-range"},
-        {.name = E "container-restart-policy", .absent = "restart policy"},
+        {.name = E "container-restart-policy"},
         {.name = E "aws-appmesh", .absent = "awsvpc networking", .not_external = true},
         {.name = E "task-eia", .absent = "Elastic Inference", .not_external = true},
         {.name = E "firelens.fluentd", .absent = "FireLens"},

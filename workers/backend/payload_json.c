@@ -271,8 +271,28 @@ static void refuse_unsupported(struct reader *r, const json_t *o)
                         invalid(r, mem_printf("%s of a container are not supported by this agent "
                                               "yet", unsupported_members[i]));
         }
-        if (boolean(r, payload_json_get(o, "restartPolicy"), "enabled"))
-                invalid(r, mem_strdup("restart policies are not supported by this agent yet"));
+}
+
+static Ecs__RestartPolicy *restart_policy(struct reader *r, const json_t *o)
+{
+        const json_t *codes = payload_json_get(o, "ignoredExitCodes");
+        json_t *code;
+        size_t i;
+        if (!json_is_object(o))
+                return NULL;
+        Ecs__RestartPolicy *p = mem_alloc(sizeof *p);
+        ecs__restart_policy__init(p);
+        p->enabled = boolean(r, o, "enabled");
+        p->restart_attempt_period_s = natural(r, o, "restartAttemptPeriod");
+        p->ignored_exit_codes =
+                mem_zalloc((json_array_size(codes) + 1) * sizeof *p->ignored_exit_codes);
+        json_array_foreach((json_t *)codes, i, code) {
+                if (!json_is_integer(code))
+                        invalid(r, mem_strdup("ignoredExitCodes holds what is no number"));
+                p->ignored_exit_codes[p->n_ignored_exit_codes++] =
+                        (int32_t)json_integer_value(code);
+        }
+        return p;
 }
 
 static void container(struct reader *r, const json_t *o, Ecs__ContainerSpec *c)
@@ -301,6 +321,7 @@ static void container(struct reader *r, const json_t *o, Ecs__ContainerSpec *c)
         c->start_timeout_s = natural(r, o, "startTimeout");
         c->stop_timeout_s = natural(r, o, "stopTimeout");
         c->container_arn = text(r, o, "containerArn");
+        c->restart_policy = restart_policy(r, payload_json_get(o, "restartPolicy"));
         overrides(r, o, c);
         refuse_unsupported(r, o);
         if (*c->name == '\0' || *c->image == '\0')

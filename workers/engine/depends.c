@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "mem.h"
 
 enum condition { NEEDS_CREATE, NEEDS_START, NEEDS_COMPLETE, NEEDS_SUCCESS, NEEDS_HEALTHY };
@@ -79,6 +80,17 @@ static const char *no_hope(const struct container *d, enum condition condition)
         return NULL;
 }
 
+/* When d's startTimeout ends waiting for the condition; 0 = never. It counts from d's start, and
+ * applies to what takes time after it. */
+static int64_t start_deadline(const struct container *d, enum condition condition)
+{
+        int64_t started_ms;
+        if (d->spec->start_timeout_s == 0 || d->known != S_RUNNING || condition < NEEDS_COMPLETE ||
+            is_met(d, condition) || clock_parse(d->facts->started_at, &started_ms) != 0)
+                return 0;
+        return started_ms + (int64_t)clock_wait_ms((uint64_t)d->spec->start_timeout_s * 1000);
+}
+
 /* Visits every dependency of c, from dependsOn, links and volumesFrom. fn returns false to stop. */
 static bool each_dependency(const struct container *c,
                             bool (*fn)(void *arg, const char *name, int condition), void *arg)
@@ -106,6 +118,8 @@ struct look {
         const struct container *found;
         int condition;
         const char *why;
+        bool timed_out;
+        int64_t now_ms, deadline_ms;
 };
 
 static bool stop_at_unmet(void *arg, const char *name, int condition)
@@ -134,9 +148,11 @@ static bool stop_at_hopeless(void *arg, const char *name, int condition)
         const struct container *d = task_find_container(l->target->task, name);
         if (d == NULL || condition < 0)
                 return true;
-        l->why = no_hope(d, (enum condition)condition);
+        int64_t deadline_ms = start_deadline(d, (enum condition)condition);
         l->found = d;
-        return l->why == NULL;
+        l->why = no_hope(d, (enum condition)condition);
+        l->timed_out = l->target->known < S_CREATED && deadline_ms > 0 && deadline_ms <= l->now_ms;
+        return l->why == NULL && !l->timed_out;
 }
 
 /* "name(image) (KNOWN->DESIRED) - Exit: N" */
@@ -148,20 +164,43 @@ static void print_container(struct buf *b, const struct container *c)
                 buf_printf(b, " - Exit: %d", c->facts->exit_code->value);
 }
 
-char *container_hopeless(const struct container *c)
+char *container_hopeless(const struct container *c, int64_t now_ms)
 {
-        struct look l = {.target = c};
+        struct look l = {.target = c, .now_ms = now_ms};
         struct buf b = {0};
         if (c->known >= S_RUNNING || c->desired == S_STOPPED ||
             each_dependency(c, stop_at_hopeless, &l))
                 return NULL;
-        buf_printf(&b, "CannotStartContainerError: dependency graph: failed to resolve container "
-                       "ordering dependency [");
+        buf_printf(&b, "CannotStartContainerError: dependency graph: %scontainer ordering "
+                       "dependency [", l.timed_out ? "" : "failed to resolve ");
         print_container(&b, l.found);
         buf_printf(&b, "] for target [");
         print_container(&b, c);
-        buf_printf(&b, "] %s", l.why);
+        buf_printf(&b, "] %s", l.timed_out ? "has timed out." : l.why);
         return buf_steal(&b);
+}
+
+static bool earliest_deadline(void *arg, const char *name, int condition)
+{
+        struct look *l = arg;
+        const struct container *d = task_find_container(l->target->task, name);
+        int64_t at = d != NULL && condition >= 0 ? start_deadline(d, (enum condition)condition) : 0;
+        if (at > 0 && (l->deadline_ms == 0 || at < l->deadline_ms))
+                l->deadline_ms = at;
+        return true;
+}
+
+int64_t task_start_deadline(const struct task *t)
+{
+        struct look l = {0};
+        for (size_t i = 0; i < t->container_count; i++) {
+                l.target = &t->containers[i];
+                /* one with a step under way is looked at when that ends */
+                if (l.target->known < S_CREATED && l.target->desired != S_STOPPED &&
+                    l.target->step == STEP_NONE)
+                        (void)each_dependency(l.target, earliest_deadline, &l);
+        }
+        return l.deadline_ms;
 }
 
 /* ---- who waits for me ---- */
@@ -184,7 +223,7 @@ bool container_has_dependents(const struct container *c)
         for (size_t i = 0; i < c->task->container_count; i++) {
                 const struct container *other = &c->task->containers[i];
                 struct reverse r = {.name = c->spec->name};
-                if (other == c || other->known == S_STOPPED)
+                if (other == c || other->known == S_STOPPED || other->desired != S_STOPPED)
                         continue;
                 (void)each_dependency(other, is_named, &r);
                 if (r.found)

@@ -125,16 +125,37 @@ static void on_after_poll(uv_check_t *h)
 
 /* ---- progress ---- */
 
+/* Gives up waiting where a startTimeout has passed. Returns ms until the next one, 0 = none. */
+static uint64_t watch_starts(struct engine *e)
+{
+        int64_t now = clock_wall_ms(), soonest = 0;
+        for (struct task *t = e->tasks; t != NULL; t = t->next) {
+                int64_t at = task_start_deadline(t);
+                if (at == 0)
+                        continue;
+                if (at <= now)
+                        engine_commit(e, t);
+                else if (soonest == 0 || at - now < soonest)
+                        soonest = at - now;
+        }
+        return (uint64_t)soonest;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+        return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static void on_wake(uv_timer_t *timer)
 {
         struct engine *e = timer->data;
-        uint64_t now = clock_now_ms(), soonest = sweep(e);
+        uint64_t now = clock_now_ms(), soonest = sooner(sweep(e), watch_starts(e));
         if (e->adopt_at_ms != 0 && e->adopt_at_ms <= now && docker_is_up(e->docker)) {
                 e->adopt_at_ms = 0;
                 if (!e->adopted && !e->adopting)
                         adopt(e);
         } else if (e->adopt_at_ms > now) {
-                soonest = e->adopt_at_ms - now;
+                soonest = sooner(soonest, e->adopt_at_ms - now);
         }
         for (struct task *t = e->tasks, *next; t != NULL; t = next) {
                 next = t->next;
@@ -145,8 +166,8 @@ static void on_wake(uv_timer_t *timer)
                         if (c->retry_at_ms <= now) {
                                 c->retry_at_ms = 0;
                                 engine_progress(e, t);
-                        } else if (soonest == 0 || c->retry_at_ms - now < soonest) {
-                                soonest = c->retry_at_ms - now;
+                        } else {
+                                soonest = sooner(soonest, c->retry_at_ms - now);
                         }
                 }
         }
@@ -163,11 +184,14 @@ void engine_wake(struct engine *e)
 
 void engine_progress(struct engine *e, struct task *t)
 {
-        bool waits = t->stopped_ms != 0;
+        bool waits = t->stopped_ms != 0 || task_start_deadline(t) != 0;
         if (e->stopping || !e->adopted || !docker_is_up(e->docker))
                 return;
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
+                /* what has not been made need not be tried again to be stopped */
+                if (c->desired == S_STOPPED && c->known < S_CREATED)
+                        c->retry_at_ms = 0;
                 if (c->retry_at_ms != 0) {
                         waits = true;
                         continue;

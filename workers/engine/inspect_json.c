@@ -45,6 +45,17 @@ char *inspect_json_reason(const json_t *inspect)
         return NULL;
 }
 
+bool inspect_json_run_ended(const json_t *inspect, int *ret_exit_code, const char **ret_finished_at)
+{
+        const json_t *s = json_object_get(inspect, "State");
+        if (inspect_json_state(inspect) != EV_EXITED || *time_text(s, "StartedAt") == '\0' ||
+            *time_text(s, "FinishedAt") == '\0')
+                return false;
+        *ret_exit_code = (int)json_integer_value(json_object_get(s, "ExitCode"));
+        *ret_finished_at = time_text(s, "FinishedAt");
+        return true;
+}
+
 static void set(struct container *c, char **field, const char *value)
 {
         if (strcmp(*field, value) == 0)
@@ -236,6 +247,13 @@ static void take_health(struct container *c, const json_t *state)
         set(c, &f->health->output, output);
 }
 
+void inspect_json_apply_started(struct container *c, const json_t *inspect)
+{
+        if (*c->facts->started_at == '\0')
+                set(c, &c->facts->started_at,
+                    time_text(json_object_get(inspect, "State"), "StartedAt"));
+}
+
 void inspect_json_apply(struct container *c, const json_t *inspect)
 {
         const json_t *state = json_object_get(inspect, "State");
@@ -243,9 +261,9 @@ void inspect_json_apply(struct container *c, const json_t *inspect)
         set(c, &f->docker_id, text(inspect, "Id"));
         set(c, &f->image_id, text(inspect, "Image"));
         set(c, &f->created_at, time_text(inspect, "Created"));
-        if (*f->started_at == '\0')
-                set(c, &f->started_at, time_text(state, "StartedAt"));
-        set(c, &f->finished_at, time_text(state, "FinishedAt"));
+        inspect_json_apply_started(c, inspect);
+        if (!json_is_true(json_object_get(state, "Running"))) /* else that of an earlier run */
+                set(c, &f->finished_at, time_text(state, "FinishedAt"));
         if (!json_is_true(json_object_get(state, "Running")) &&
             *time_text(state, "FinishedAt") != '\0')
                 container_set_exit_code(

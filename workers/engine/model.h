@@ -40,6 +40,7 @@ struct container {
         enum step step;
         bool look_again;                   /* an event came during a step */
         bool stopped_again;                /* the one extra stop of E62 was used */
+        bool may_run;                      /* a start was asked, its outcome is unknown */
         bool image_has_region;             /* the image sets AWS_REGION or AWS_DEFAULT_REGION */
         uint64_t retry_at_ms;              /* no step before this time; 0 = now */
         unsigned tries;
@@ -92,6 +93,8 @@ bool container_apply(struct container *c, enum container_event e, const char *re
 void container_set_exit_code(struct container *c, int code);
 /* Raises the task's wish to STOPPED; reason may be NULL, the first is kept. */
 void task_want_stopped(struct task *t, const char *reason);
+/* A container that failed for good but may have something in Docker to stop: it alone is to stop. */
+void container_give_up(struct container *c, const char *reason);
 /* Recomputes wishes and the task's status after containers changed. */
 void task_settle(struct task *t, int64_t now_ms);
 
@@ -109,12 +112,26 @@ void task_admit(struct task *t, int64_t now_ms);
 /* The first container that c has to wait for, NULL when none; *ret_word completes "until it is". */
 const struct container *container_waits_for(const struct container *c, const char **ret_word);
 /* The ECS reason when a dependency of a container that has yet to run can never be met (E32, E34),
- * else NULL. Returns owned. */
-char *container_hopeless(const struct container *c);
-/* True while a container that depends on c has not stopped: c stops after it (E36). */
+ * or was not within its startTimeout (E33), else NULL. Returns owned. */
+char *container_hopeless(const struct container *c, int64_t now_ms);
+/* Wall clock of the next startTimeout to watch in this task, 0 = none. */
+int64_t task_start_deadline(const struct task *t);
+/* True while a container that depends on c is yet to stop too: c stops after it (E36). */
 bool container_has_dependents(const struct container *c);
 /* Reason when the task can never start (unknown or circular dependencies), else NULL. Owned. */
 char *task_check_dependencies(const struct task *t);
+
+/* ---- restart.c ---- */
+
+/* A run of c has ended. True when its restart policy has it started again: that is noted in the
+ * facts, and STEP_START is its next step. exit_code, finished_at: of the run, as inspect has them.
+ * Source: engine.md section 8. */
+bool container_restarts(struct container *c, int exit_code, const char *finished_at,
+                        int64_t now_ms);
+/* A restart is noted and not yet seen done. */
+bool container_is_restarting(const struct container *c);
+/* It runs again, or will not. */
+void container_restart_over(struct container *c);
 
 /* ---- progress.c ---- */
 

@@ -19,7 +19,9 @@ enum step container_next_step(const struct container *c, bool metadata_up)
         if (c->step != STEP_NONE || c->known == S_STOPPED)
                 return STEP_NONE;
         if (c->desired == S_STOPPED)
-                return container_has_dependents(c) ? STEP_NONE : STEP_STOP;
+                return c->known == S_RUNNING && container_has_dependents(c) ? STEP_NONE : STEP_STOP;
+        if (c->known == S_RUNNING && container_is_restarting(c))
+                return STEP_START;
         if (container_waits_for(c, &word) != NULL || lacks_metadata(c, metadata_up))
                 return STEP_NONE;
         return forward[c->known];

@@ -22,8 +22,11 @@
 #define PULL_BEGIN_MS 300000
 #define CREATE_TRIES 20
 #define STOP_TRIES   5
-#define STOP_AGAIN_MS 30000
 #define PORT_TRIES   10
+#define STOP_PAUSE_MS 1000
+#define STOP_PAUSE_GROWS 1.3 /* 5 s are not reached within STOP_TRIES */
+#define STOP_PAUSE_MAX_MS 5000
+#define PING_MS      5000
 #define INSPECT_MS   30000
 #define VOLUME_MS    300000
 #define STOP_EXTRA_MS 120000
@@ -118,10 +121,29 @@ static char *container_path(const struct container *c, const char *tail)
 
 /* ---- inspect: the last part of most steps ---- */
 
+static void stop_again(struct step_run *s, struct container *c, char *reason);
+
 static bool is_inspect(const struct docker_answer *a)
 {
         return a->status == 200 && json_is_object(json_object_get(a->body, "State")) &&
                json_is_string(json_object_get(a->body, "Id"));
+}
+
+/* The restart policy's verdict on a container that is not running. */
+static bool starts_again(struct container *c, const json_t *inspect)
+{
+        int exit_code;
+        const char *finished_at;
+        bool counted = container_is_restarting(c);
+        if (!inspect_json_run_ended(inspect, &exit_code, &finished_at) ||
+            !container_restarts(c, exit_code, finished_at, clock_wall_ms()))
+                return false;
+        inspect_json_apply_started(c, inspect); /* it may have ended before it was seen running */
+        if (!counted)
+                log_info(&c->log, "container has ended and is started again",
+                         LOG_INT("exit_code", exit_code),
+                         LOG_INT("restarts", c->facts->restart_count->value));
+        return true;
 }
 
 static void on_inspected(void *arg, const struct docker_answer *a)
@@ -150,7 +172,17 @@ static void on_inspected(void *arg, const struct docker_answer *a)
                 return;
         }
         enum container_event ev = inspect_json_state(a->body);
+        if (ev == EV_RUNNING)
+                container_restart_over(c);
+        if (starts_again(c, a->body)) {
+                run_end(s, c, EV_RUNNING, NULL);
+                return;
+        }
         inspect_json_apply(c, a->body);
+        if (s->step == STEP_STOP && ev == EV_RUNNING && c->known != S_STOPPED) {
+                stop_again(s, c, mem_strdup("CannotStopContainerError: it still runs"));
+                return;
+        }
         cleanup_free char *reason = ev == EV_EXITED ? inspect_json_reason(a->body) : NULL;
         if (ev == EV_RUNNING && c->known == S_STOPPED && !c->stopped_again) {
                 c->stopped_again = true;
@@ -160,6 +192,8 @@ static void on_inspected(void *arg, const struct docker_answer *a)
                 docker_call(s->engine->docker, "POST", path, NULL, STOP_EXTRA_MS, on_inspected, s);
                 return;
         }
+        if (ev == EV_CREATED && s->step == STEP_STOP)
+                ev = EV_STOP_WANTED;
         run_end(s, c, ev, reason);
 }
 
@@ -408,11 +442,23 @@ static void step_create(struct step_run *s, struct container *c)
 
 /* ---- start ---- */
 
+/* Did Docker say that the container does not run? Otherwise it may, or has run before: it is
+ * stopped for real (E64). */
+static bool is_verdict(const struct container *c, const struct docker_answer *a)
+{
+        size_t n = strlen(a->text);
+        return a->error == 0 && !container_is_restarting(c) &&
+               (n < 3 || strcmp(a->text + n - 3, "EOF") != 0);
+}
+
 static void on_started(void *arg, const struct docker_answer *a)
 {
         struct step_run *s = arg;
         struct container *c = run_container(s);
+        struct engine *e = s->engine;
         if (c == NULL || is_outage(a)) {
+                if (c != NULL)
+                        c->may_run = true;
                 run_again(s, c, 500);
                 return;
         }
@@ -421,16 +467,22 @@ static void on_started(void *arg, const struct docker_answer *a)
                 return;
         }
         cleanup_free char *reason = failure(a, "CannotStartContainerError", "started", s->limit_ms);
-        if (port_mapping_clashes(c, a->text) && c->port_tries++ < PORT_TRIES) {
+        if (!container_is_restarting(c) && port_mapping_clashes(c, a->text) &&
+            c->port_tries++ < PORT_TRIES) {
                 log_warn(&c->log, "a host port was taken meanwhile, choosing another",
                          LOG_STR("reason", a->text));
                 port_mapping_clear(c->facts);
                 run_end(s, c, EV_PORT_TAKEN, NULL);
                 return;
         }
-        if (a->error == -ETIMEDOUT)
-                task_want_stopped(c->task, NULL);
-        run_end(s, c, EV_START_FAILED, reason);
+        if (is_verdict(c, a)) {
+                run_end(s, c, EV_START_FAILED, reason);
+                return;
+        }
+        container_give_up(c, reason);
+        c->step = STEP_NONE;
+        run_free(s);
+        engine_commit(e, c->task);
 }
 
 static void step_run_start(struct step_run *s, struct container *c)
@@ -443,6 +495,37 @@ static void step_run_start(struct step_run *s, struct container *c)
 
 /* ---- stop ---- */
 
+static void on_ping(void *arg, const struct docker_answer *a)
+{
+        struct step_run *s = arg;
+        struct container *c = run_container(s);
+        if (c == NULL || a->error != 0) {
+                run_again(s, c, STOP_PAUSE_MAX_MS);
+                return;
+        }
+        log_error(&c->log, "Docker does not stop the container: it is given up",
+                  LOG_STR("reason", s->error));
+        run_end(s, c, EV_EXITED, s->error);
+}
+
+/* A stop without success, takes reason. After the last try Docker is asked for a sign of life: while
+ * it gives none nothing is said about the container (E65). */
+static void stop_again(struct step_run *s, struct container *c, char *reason)
+{
+        double wait = STOP_PAUSE_MS;
+        free(s->error);
+        s->error = reason;
+        if (++c->tries >= STOP_TRIES) {
+                c->tries = 0;
+                docker_call(s->engine->docker, "GET", "/_ping", NULL, PING_MS, on_ping, s);
+                return;
+        }
+        for (unsigned i = 1; i < c->tries; i++)
+                wait *= STOP_PAUSE_GROWS;
+        log_warn(&c->log, "stop failed, trying again", LOG_STR("reason", reason));
+        run_again(s, c, (uint64_t)(wait * (1 + 0.2 * random_unit())));
+}
+
 static void on_stopped(void *arg, const struct docker_answer *a)
 {
         struct step_run *s = arg;
@@ -451,25 +534,15 @@ static void on_stopped(void *arg, const struct docker_answer *a)
                 run_again(s, c, 500);
                 return;
         }
-        bool done = a->status == 204 || a->status == 304 || a->status == 404;
-        if (!done && ++c->tries >= STOP_TRIES) {
-                log_error(&c->log, "Docker cannot stop the container, trying again later",
-                          LOG_STR("reason", a->text));
-                c->tries = 0;
-                c->retry_at_ms = clock_now_ms() + clock_wait_ms(STOP_AGAIN_MS);
-                done = true;
-        }
-        if (done) {
+        if (a->status == 204 || a->status == 304 || a->status == 404)
                 inspect_then_end(s, c);
-                return;
-        }
-        log_warn(&c->log, "stop failed, trying again", LOG_STR("reason", a->text));
-        run_again(s, c, 1000);
+        else
+                stop_again(s, c, failure(a, "CannotStopContainerError", "stopped", s->limit_ms));
 }
 
 static void step_stop(struct step_run *s, struct container *c)
 {
-        if (c->known < S_RUNNING) {
+        if (c->known < S_RUNNING && !c->may_run) {
                 run_end(s, c, EV_STOP_WANTED, NULL);
                 return;
         }
@@ -478,8 +551,8 @@ static void step_stop(struct step_run *s, struct container *c)
                 seconds = config_int(s->engine->config, "ECS_CONTAINER_STOP_TIMEOUT", 30000) / 1000;
         cleanup_free char *tail = mem_printf("/stop?t=%lld", (long long)seconds);
         cleanup_free char *path = container_path(c, tail);
-        docker_call(s->engine->docker, "POST", path, NULL,
-                    (uint32_t)seconds * 1000 * clock_scale() + STOP_EXTRA_MS, on_stopped, s);
+        s->limit_ms = (unsigned)seconds * 1000 * clock_scale() + STOP_EXTRA_MS;
+        docker_call(s->engine->docker, "POST", path, NULL, s->limit_ms, on_stopped, s);
 }
 
 /* ---- */

@@ -64,6 +64,10 @@ static Ecs__ContainerFacts *new_container_facts(const Ecs__TaskSpec *spec,
         f->type = mem_strdup("NORMAL");
         f->container_arn = mem_strdup(c->container_arn);
         f->essential = c->essential;
+        if (c->restart_policy != NULL && c->restart_policy->enabled) {
+                f->restart_count = mem_alloc(sizeof *f->restart_count);
+                ecs__optional_int__init(f->restart_count);
+        }
         return f;
 }
 
@@ -150,6 +154,12 @@ struct container *task_find_container(struct task *t, const char *name)
 
 /* ---- changes ---- */
 
+static void keep_first_reason(struct container *c, const char *reason)
+{
+        if (reason != NULL && *c->facts->reason == '\0')
+                text_set(&c->facts->reason, reason);
+}
+
 bool container_apply(struct container *c, enum container_event e, const char *reason)
 {
         const struct container_cell *cell = &container_cells[c->known][e];
@@ -157,8 +167,9 @@ bool container_apply(struct container *c, enum container_event e, const char *re
                 return false;
         c->known = cell->next;
         text_set(&c->facts->known_status, status_name(c->known));
-        if (reason != NULL && *c->facts->reason == '\0')
-                text_set(&c->facts->reason, reason);
+        keep_first_reason(c, reason);
+        if (c->known == S_STOPPED)
+                container_restart_over(c);
         c->task->dirty = true;
         return true;
 }
@@ -180,6 +191,14 @@ static void want_container_stopped(struct container *c)
         c->desired = S_STOPPED;
         text_set(&c->facts->desired_status, "STOPPED");
         c->task->dirty = true;
+}
+
+void container_give_up(struct container *c, const char *reason)
+{
+        keep_first_reason(c, reason);
+        container_restart_over(c);
+        c->may_run = true;
+        want_container_stopped(c);
 }
 
 void task_want_stopped(struct task *t, const char *reason)
@@ -234,16 +253,23 @@ static void spread_stop(struct task *t, int64_t now_ms)
                         t->dirty = true;
                 }
         }
-        for (size_t i = 0; t->desired == S_STOPPED && i < t->container_count; i++)
-                want_container_stopped(&t->containers[i]);
+        for (size_t i = 0; t->desired == S_STOPPED && i < t->container_count; i++) {
+                struct container *c = &t->containers[i];
+                want_container_stopped(c);
+                /* nobody waits for an image that is not wanted any more (E38) */
+                if (c->step == STEP_PULL)
+                        (void)container_apply(c, EV_STOP_WANTED, NULL);
+        }
 }
 
 /* Gives up one container whose dependency can never be met. Returns whether there was one. */
-static bool give_up_one(struct task *t)
+static bool give_up_one(struct task *t, int64_t now_ms)
 {
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
-                cleanup_free char *reason = c->step == STEP_NONE ? container_hopeless(c) : NULL;
+                cleanup_free char *reason = NULL;
+                if (c->step == STEP_NONE)
+                        reason = container_hopeless(c, now_ms);
                 if (reason == NULL)
                         continue;
                 container_set_exit_code(c, NEVER_RAN_EXIT);
@@ -256,7 +282,7 @@ void task_settle(struct task *t, int64_t now_ms)
 {
         do
                 spread_stop(t, now_ms);
-        while (give_up_one(t));
+        while (give_up_one(t, now_ms));
         enum status now = least_advanced(t);
         if (now <= t->known)
                 return;

@@ -141,6 +141,16 @@ static int open_handle(struct state_db *db, const char *path, struct error *err)
         return r;
 }
 
+static void close_handle(struct state_db *db)
+{
+        for (size_t i = 0; i < db->spec->statement_count; i++) {
+                (void)sqlite3_finalize(db->statements[i]);
+                db->statements[i] = NULL;
+        }
+        (void)sqlite3_close(db->handle);
+        db->handle = NULL;
+}
+
 /* Moves the damaged file and its journal aside, so that it can be looked at later. */
 static int quarantine(const char *path, const struct log *log)
 {
@@ -192,6 +202,30 @@ int state_db_open(const char *dir, const struct state_db_spec *spec, const struc
         return outcome;
 }
 
+int state_db_begin_anew(struct state_db *db, const char *dir, const struct log *log,
+                        struct error *err)
+{
+        cleanup_free char *path = mem_printf("%s/%s", dir, db->spec->file);
+        close_handle(db);
+        mode_t old_mask = umask(0027);
+        int r = quarantine(path, log);
+        if (r != 0)
+                (void)error_set(err, r, "%s", strerror(-r));
+        else
+                r = open_handle(db, path, err);
+        (void)umask(old_mask);
+        if (r != 0)
+                (void)error_wrap(err, "database %s", path);
+        return r;
+}
+
+static int prepare(struct state_db *db, unsigned index)
+{
+        int rc = sqlite3_prepare_v3(db->handle, db->spec->statements[index], -1,
+                                    SQLITE_PREPARE_PERSISTENT, &db->statements[index], NULL);
+        return rc == SQLITE_OK ? 0 : translate(rc);
+}
+
 int state_db_open_reader(const char *dir, const struct state_db_spec *spec, int version,
                          struct state_db **ret, struct error *err)
 {
@@ -210,6 +244,9 @@ int state_db_open_reader(const char *dir, const struct state_db_spec *spec, int 
         }
         if (r == 0 && have < version)
                 r = -EAGAIN;
+        /* another's file: what is wrong with its schema shows here, and only fails */
+        for (unsigned i = 0; r == 0 && i < spec->statement_count; i++)
+                r = prepare(db, i);
         if (r != 0) {
                 (void)error_set(err, r, "reading %s: %s", path, sqlite3_errmsg(db->handle));
                 state_db_close(db);
@@ -223,10 +260,8 @@ void state_db_close(struct state_db *db)
 {
         if (db == NULL)
                 return;
-        for (size_t i = 0; i < db->spec->statement_count; i++)
-                (void)sqlite3_finalize(db->statements[i]);
+        close_handle(db);
         free(db->statements);
-        (void)sqlite3_close(db->handle);
         if (db->lock_fd >= 0)
                 (void)close(db->lock_fd);
         free(db);
@@ -235,8 +270,7 @@ void state_db_close(struct state_db *db)
 sqlite3_stmt *state_db_statement(struct state_db *db, unsigned index)
 {
         sqlite3_stmt **s = &db->statements[index];
-        if (*s == NULL && sqlite3_prepare_v3(db->handle, db->spec->statements[index], -1,
-                                             SQLITE_PREPARE_PERSISTENT, s, NULL) != SQLITE_OK) {
+        if (*s == NULL && prepare(db, index) != 0) {
                 (void)fprintf(stderr, "statement %u of %s: %s\n", index, db->spec->file,
                               sqlite3_errmsg(db->handle));
                 abort();

@@ -15,7 +15,7 @@ struct state_db;
 struct state_db_spec {
         const char *file;                /* e.g. "engine.db" */
         const char *const *migrations;   /* SQL of version 1, 2, …; NULL-terminated */
-        const char *const *statements;   /* prepared lazily, by index */
+        const char *const *statements;   /* by index; a writer's are prepared when first used */
         size_t statement_count;
 };
 
@@ -25,8 +25,12 @@ struct state_db_spec {
  * err: -EBUSY another writer holds it, -EROFS, -EPROTO schema is newer than this program. */
 int state_db_open(const char *dir, const struct state_db_spec *spec, const struct log *log,
                   struct state_db **ret, struct error *err);
-/* Opens for reading another worker's file. -ENOENT / -EAGAIN while it is not there or not yet
- * migrated to version: try later. */
+/* For a writer that finds what it stored unreadable: moves the file aside, as a damaged one is, and
+ * begins an empty one. The lock stays held. 0, or negative with err: db may only be closed then. */
+int state_db_begin_anew(struct state_db *db, const char *dir, const struct log *log,
+                        struct error *err);
+/* Opens for reading another worker's file and prepares all statements. -ENOENT / -EAGAIN while it is
+ * not there or not yet migrated to version, -EUCLEAN while it is damaged: try later. */
 int state_db_open_reader(const char *dir, const struct state_db_spec *spec, int version,
                          struct state_db **ret, struct error *err);
 void state_db_close(struct state_db *db);

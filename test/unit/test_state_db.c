@@ -238,6 +238,47 @@ static void reader_waits_for_the_schema_and_sees_commits(void **state)
         state_db_close(db);
 }
 
+/* The writer works on from its cache; who opens the file now sees that its schema is damaged. */
+static void reader_of_a_damaged_schema_is_refused(void **state)
+{
+        struct state_db *reader = NULL;
+        struct error err = {0};
+        unsigned char junk[3996];
+        cleanup_free char *path = mem_printf("%s/x.db", dir);
+        (void)state;
+        state_db_close(open_writer(&v1, 0));
+        memset(junk, 0xa5, sizeof junk);
+        cleanup_free char *wal = mem_printf("%s-wal", path);
+        assert_int_equal(unlink(wal), 0); /* it has the page, too */
+        cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
+        /* behind the file's header, where the schema version stands */
+        assert_int_equal(pwrite(fd, junk, sizeof junk, 100), sizeof junk);
+        assert_int_equal(state_db_open_reader(dir, &v1, 1, &reader, &err), -EUCLEAN);
+        assert_null(reader);
+        assert_non_null(strstr(err.text, "malformed"));
+}
+
+static void begun_anew_is_empty_and_still_locked(void **state)
+{
+        glob_t found;
+        struct state_db *second = NULL;
+        struct error err = {0};
+        cleanup_free char *pattern = mem_printf("%s/x.db.damaged-*", dir);
+        (void)state;
+        struct state_db *db = open_writer(&v1, 0);
+        assert_int_equal(insert(db, "a"), 0);
+        assert_int_equal(state_db_begin_anew(db, dir, NULL, &err), 0);
+        assert_int_equal(count(db), 0);
+        assert_int_equal(insert(db, "b"), 0);
+        assert_int_equal(state_db_open(dir, &v1, NULL, &second, &err), -EBUSY);
+        state_db_close(db);
+        db = open_writer(&v1, 0);
+        assert_int_equal(count(db), 1);
+        state_db_close(db);
+        assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+        globfree(&found);
+}
+
 static int make_dir(void **state)
 {
         (void)state;
@@ -256,6 +297,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(rows_survive_and_file_is_private, fresh),
                 cmocka_unit_test_setup(second_writer_is_turned_away, fresh),
+                cmocka_unit_test_setup(reader_of_a_damaged_schema_is_refused, fresh),
+                cmocka_unit_test_setup(begun_anew_is_empty_and_still_locked, fresh),
                 cmocka_unit_test_setup(migrations_go_forward_only, fresh),
                 cmocka_unit_test_setup(failed_migration_changes_nothing, fresh),
                 cmocka_unit_test_setup(damage_is_moved_aside, fresh),

@@ -1,6 +1,7 @@
 """A lost engine.db: running containers are adopted from their labels. DESIGN section 5."""
 import json
 import signal
+import sqlite3
 
 from conftest import Agent, Tasks, wait_for
 
@@ -10,6 +11,14 @@ def damage(agent):
     path.write_bytes(b"this is no database" * 1000)
     for tail in ("-wal", "-shm"):
         path.with_name(path.name + tail).unlink(missing_ok=True)
+
+
+def make_unreadable(agent):
+    """The file stays whole for sqlite; the tasks' definitions are no messages any more."""
+    db = sqlite3.connect(agent.data / "engine" / "engine.db")
+    with db:
+        assert db.execute("UPDATE task SET spec = x'ffff'").rowcount > 0
+    db.close()
 
 
 def state(host, container):
@@ -95,7 +104,7 @@ def test_a_stop_that_comes_before_docker_answers(host):
         (container,) = tasks.container_ids(arn)
         agent.ctl("stop", "engine")
         agent.aws("stop-task", "--task", arn)
-        damage(agent)
+        make_unreadable(agent)
         host.dockerd.send_signal(signal.SIGSTOP)
         try:
             agent.ctl("start", "engine")

@@ -2,6 +2,8 @@
  * its order, and the note that labelled containers were looked for is part of its transaction. */
 #include "unit.h"
 
+#include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,13 +34,14 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-        static const char *const files[] = {"engine.db", "engine.db-wal", "engine.db-shm",
-                                            "engine.db.lock"};
+        glob_t found;
+        cleanup_free char *pattern = mem_printf("%s/engine.db*", dir);
         (void)state;
-        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-                cleanup_free char *path = mem_printf("%s/%s", dir, files[i]);
-                (void)unlink(path);
-        }
+        if (glob(pattern, 0, NULL, &found) != 0)
+                return -1;
+        for (size_t i = 0; i < found.gl_pathc; i++)
+                (void)unlink(found.gl_pathv[i]);
+        globfree(&found);
         return rmdir(dir);
 }
 
@@ -85,6 +88,31 @@ static void a_task_comes_back_as_it_was(void **state)
         state_db_close(db);
         task_free(loaded);
         task_free(t);
+}
+
+static void unreadable_content_is_told_from_a_failing_disk(void **state)
+{
+        int64_t sequence;
+        struct error err = {0};
+        struct task *a = task_named("x/a"), *b = task_named("x/b"), *loaded = NULL;
+        struct state_db *db = open_db();
+        (void)state;
+        assert_int_equal(task_db_store(db, a, true, &sequence), 0);
+        assert_int_equal(task_db_store(db, b, true, &sequence), 0);
+        assert_int_equal(sqlite3_exec(state_db_handle(db),
+                                      "UPDATE task SET spec = x'ffff' WHERE arn = 'x/b'", NULL,
+                                      NULL, NULL), SQLITE_OK);
+        assert_int_equal(task_db_set_adopted(db), 0);
+        assert_int_equal(task_db_load(db, NULL, collect, &loaded), -EUCLEAN);
+        assert_string_equal(loaded->spec->arn, "x/a");
+        assert_null(loaded->next);
+        assert_int_equal(state_db_begin_anew(db, dir, NULL, &err), 0);
+        assert_false(task_db_is_adopted(db)); /* labels are looked for */
+        assert_int_equal(task_db_load(db, NULL, collect, NULL), 0);
+        state_db_close(db);
+        task_free(loaded);
+        task_free(a);
+        task_free(b);
 }
 
 struct read {
@@ -192,6 +220,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_task_comes_back_as_it_was),
+                cmocka_unit_test(unreadable_content_is_told_from_a_failing_disk),
                 cmocka_unit_test(tombstones_go_after_their_time),
                 cmocka_unit_test(adoption_is_noted_with_its_transaction),
                 cmocka_unit_test(the_outbox_keeps_its_order),

@@ -274,6 +274,15 @@ static void take_task(void *arg, struct task *t)
         engine_add_task(arg, t);
 }
 
+static void free_tasks(struct engine *e)
+{
+        while (e->tasks != NULL) {
+                struct task *t = e->tasks;
+                e->tasks = t->next;
+                task_free(t);
+        }
+}
+
 static int open_db(struct engine *e, struct error *err)
 {
         cleanup_free char *dir = mem_printf("%s/engine", worker_data_dir(e->worker));
@@ -282,10 +291,16 @@ static int open_db(struct engine *e, struct error *err)
                 r = adopt_load_id(dir, &e->agent_id, err);
         if (r < 0)
                 return r;
-        e->adopted = task_db_is_adopted(e->db);
         r = task_db_load(e->db, e->log, take_task, e);
-        return r < 0 ? error_set(err, r, "engine.db holds what cannot be read: %s", strerror(-r))
-                     : 0;
+        if (r == -EUCLEAN) {
+                /* sqlite finds the file whole, we do not: the tasks come back from their labels */
+                free_tasks(e);
+                r = state_db_begin_anew(e->db, dir, e->log, err);
+        } else if (r < 0) {
+                (void)error_set(err, r, "engine.db cannot be read: %s", strerror(-r));
+        }
+        e->adopted = r == 0 && task_db_is_adopted(e->db);
+        return r;
 }
 
 int engine_start(struct worker *w, void **ret_state, struct error *err)
@@ -296,6 +311,7 @@ int engine_start(struct worker *w, void **ret_state, struct error *err)
         e->config = worker_config(w);
         int r = open_db(e, err);
         if (r < 0) {
+                free_tasks(e);
                 state_db_close(e->db);
                 free(e->agent_id);
                 free(e);
@@ -338,11 +354,7 @@ void engine_destroy(void *state)
         for (size_t i = 0; i < e->inventory_count; i++)
                 ipc_reply(e->inventories[i], NULL);
         engine_drop_held(e);
-        while (e->tasks != NULL) {
-                struct task *t = e->tasks;
-                e->tasks = t->next;
-                task_free(t);
-        }
+        free_tasks(e);
         state_db_close(e->db);
         uv_run(worker_loop(e->worker), UV_RUN_NOWAIT);
         free(e->agent_id);

@@ -8,7 +8,8 @@ struct error;
 
 /* Outcomes as state_db_open. */
 int task_db_open(const char *dir, const struct log *log, struct state_db **ret, struct error *err);
-/* Calls fn for each stored task, in order of arrival; fn takes it. */
+/* Calls fn for each stored task, in order of arrival; fn takes it. 0, or negative:
+ * -EUCLEAN when the file or a stored message is damaged; fn has had those before it. */
 int task_db_load(struct state_db *db, const struct log *log, void (*fn)(void *arg, struct task *t),
                  void *arg);
 /* Stores the task and publishes its facts; within the caller's transaction. */

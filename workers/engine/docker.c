@@ -77,7 +77,10 @@ static void take_event(void *arg, const json_t *event)
 static bool on_events(void *arg, const char *data, size_t length)
 {
         struct docker *d = arg;
-        return json_lines_feed(&d->lines, data, length, take_event, d);
+        /* ending the stream would bring the same event back: it is asked for from the last one on */
+        if (!json_lines_feed(&d->lines, data, length, take_event, d))
+                log_warn(d->log, "an event of Docker is too long and was passed over");
+        return true;
 }
 
 bool docker_read_event(const json_t *event, const char **ret_action, const char **ret_id)

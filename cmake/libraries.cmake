@@ -19,7 +19,13 @@ ecs_library(MICROHTTPD libmicrohttpd)
 # wslay ships no pkg-config file on every distribution; a source folder serves where it is missing.
 set(WSLAY_SOURCE_DIR "" CACHE PATH "wslay's source, for distributions without a package")
 if(WSLAY_SOURCE_DIR)
-        add_subdirectory(${WSLAY_SOURCE_DIR} wslay EXCLUDE_FROM_ALL)
+        set(CMAKE_POLICY_VERSION_MINIMUM 3.5) # its own is older than CMake 4 takes
+        set(WSLAY_STATIC ON)
+        set(WSLAY_CONFIGURE_INSTALL OFF)
+        add_subdirectory(${WSLAY_SOURCE_DIR}/lib wslay EXCLUDE_FROM_ALL)
+        # its config.h is not for us, who have one of that name
+        set_target_properties(wslay PROPERTIES INTERFACE_INCLUDE_DIRECTORIES
+                "${WSLAY_SOURCE_DIR}/lib/includes;${CMAKE_BINARY_DIR}/wslay/includes")
         add_library(PkgConfig::WSLAY ALIAS wslay)
 else()
         find_library(WSLAY_LIBRARY wslay REQUIRED)

@@ -368,12 +368,14 @@ static int run(struct ctl *c, int argc, char **argv)
         (void)argc;
         (void)argv;
         ask_all(&t);
-        int code = t.status != NULL ? 0 : command_fail("the agent does not answer");
-        if (code == 0 && c->json)
+        int code = 0;
+        if (t.status == NULL)
+                code = command_fail("the agent does not answer");
+        else if (c->json)
                 print_json(&t);
-        else if (code == 0 && !t.terminal)
+        else if (!t.terminal)
                 draw(&t);
-        else if (code == 0) {
+        else {
                 open_screen(&t);
                 draw(&t);
                 while (wait_key()) {

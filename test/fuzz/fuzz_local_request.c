@@ -120,7 +120,8 @@ static void stop(void)
 static void start(void)
 {
         struct error err = {0};
-        (void)snprintf(fake.dir, sizeof fake.dir, "/dev/shm/fuzz-local-XXXXXX");
+        // with our pid: test/run removes those whose process has gone
+        (void)snprintf(fake.dir, sizeof fake.dir, "/dev/shm/fuzz-local-%d-XXXXXX", (int)getpid());
         if (mkdtemp(fake.dir) == NULL)
                 abort();
         (void)uv_loop_init(&fake.loop);

@@ -135,9 +135,8 @@ const struct config_row config_rows[] = {
                  "back."},
         {"ECS_SHARED_VOLUME_MATCH_FULL_CONFIG", CONFIG_BOOL, .recipients = FOR_ENGINE,
          .fallback = "false", .json_key = "SharedVolumeMatchFullConfig",
-         .absent = "shared Docker volumes",
          .help = "An existing shared volume must match in options and labels too, not only in "
-                 "name and driver."},
+                 "name."},
         {"ECS_DYNAMIC_HOST_PORT_RANGE", CONFIG_RANGE, .recipients = FOR_ENGINE,
          .help = "Host ports the agent may choose from. Unset: the range of the kernel, "
                  "/proc/sys/net/ipv4/ip_local_port_range."},

@@ -217,7 +217,9 @@ static void volume(struct reader *r, const json_t *o, Ecs__VolumeSpec *m)
         m->labels = pairs(r, docker, "labels", &m->n_labels);
         if (*m->name == '\0')
                 invalid(r, mem_strdup("a volume has no name"));
-        if (*m->type != '\0' && strcmp(m->type, "host") != 0)
+        if (strcmp(m->type, "docker") == 0 && docker == NULL)
+                invalid(r, mem_printf("volume %s has no dockerVolumeConfiguration", m->name));
+        if (*m->type != '\0' && strcmp(m->type, "host") != 0 && strcmp(m->type, "docker") != 0)
                 invalid(r, mem_printf("volumes of type %s are not supported by this agent yet",
                                       m->type));
 }

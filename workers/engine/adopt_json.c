@@ -120,6 +120,8 @@ static void add_volume(Ecs__TaskSpec *t, const char *docker_name)
         Ecs__VolumeSpec *v = mem_alloc(sizeof *v);
         ecs__volume_spec__init(v);
         v->name = mem_strdup(name);
+        v->type = mem_strdup("docker");
+        v->scope = mem_strdup("task");
         t->volumes = mem_realloc_array(t->volumes, t->n_volumes + 1, sizeof v);
         t->volumes[t->n_volumes++] = v;
 }

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "mem.h"
+#include "resource.h"
 
 #define MIB ((json_int_t)1048576)
 #define MEMORY_MIN (4 * MIB)
@@ -139,31 +140,18 @@ static void put_ports(json_t *config, json_t *host, const struct container *c)
 
 /* ---- mounts ---- */
 
-static const char *volume_source(const struct container *c, const char *name)
-{
-        const Ecs__TaskSpec *t = c->task->spec;
-        for (size_t i = 0; i < t->n_volumes; i++)
-                if (strcmp(t->volumes[i]->name, name) == 0)
-                        return t->volumes[i]->source_path;
-        return NULL;
-}
-
 static int put_binds(json_t *host, const struct container *c, struct error *err)
 {
         json_t *binds = json_array();
         (void)json_object_set_new(host, "Binds", binds);
         for (size_t i = 0; i < c->spec->n_mount_points; i++) {
                 const Ecs__MountPoint *m = c->spec->mount_points[i];
-                const char *source = volume_source(c, m->source_volume);
+                cleanup_free char *source = resource_bind_source(c->task, m->source_volume);
                 if (source == NULL || *m->container_path == '\0')
                         return error_set_name(err, -EINVAL, "HostConfigError",
                                               "Invalid volume referenced: %s", m->source_volume);
-                /* an unnamed host volume is a Docker volume of this task */
-                cleanup_free char *made =
-                        mem_printf("ecs-%s-%s-%s-%s", c->task->spec->family, c->task->spec->version,
-                                   m->source_volume, task_id(c->task->spec->arn));
-                cleanup_free char *bind = mem_printf("%s:%s%s", *source != '\0' ? source : made,
-                                                     m->container_path, m->read_only ? ":ro" : "");
+                cleanup_free char *bind = mem_printf("%s:%s%s", source, m->container_path,
+                                                     m->read_only ? ":ro" : "");
                 (void)json_array_append_new(binds, json_string(bind));
         }
         return 0;

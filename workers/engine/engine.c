@@ -187,6 +187,7 @@ void engine_progress(struct engine *e, struct task *t)
         bool waits = t->stopped_ms != 0 || task_start_deadline(t) != 0;
         if (e->stopping || !e->adopted || !docker_is_up(e->docker))
                 return;
+        resource_progress(e, t);
         for (size_t i = 0; i < t->container_count; i++) {
                 struct container *c = &t->containers[i];
                 /* what has not been made need not be tried again to be stopped */

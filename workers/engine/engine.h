@@ -73,6 +73,14 @@ void step_start(struct engine *e, struct container *c, enum step step);
 /* Looks at a container anew; its answer goes through the table. */
 void step_inspect(struct engine *e, struct container *c);
 
+/* resource_steps.c: what surrounds the containers. */
+
+/* Makes the next resource of a task that wants to run; the task goes on when all are there. */
+void resource_progress(struct engine *e, struct task *t);
+/* removed: exactly once, now or later; error NULL when it is gone or not the task's to remove. */
+void resource_remove(struct engine *e, struct task *t, const struct resource *r,
+                     void (*removed)(void *arg, const char *error), void *arg);
+
 /* engine_events.c: tells 'ecsctl events' what has changed since it was last called for t. */
 void engine_tell_changes(struct engine *e, struct task *t);
 

@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "mem.h"
 #include "published.h"
+#include "resource.h"
 
 #define HELD_MAX 64
 
@@ -26,6 +27,9 @@ static Ecs__TaskSpec *copy_spec(const Ecs__TaskSpec *s)
 static struct task *new_task(struct engine *e, const Ecs__TaskSpec *s)
 {
         struct task *t = task_new(copy_spec(s), clock_wall_ms(), e->log);
+        cleanup_free char *reason = resource_check(t);
+        if (reason != NULL && *t->spec->invalid_reason == '\0')
+                text_set(&t->spec->invalid_reason, reason);
         task_admit(t, clock_wall_ms());
         log_info(&t->log, "task accepted", LOG_STR("family", s->family),
                  LOG_STR("version", s->version));

@@ -31,6 +31,8 @@ enum container_event {
 /* The operation under way for a container; at most one. */
 enum step { STEP_NONE, STEP_PULL, STEP_CREATE, STEP_START, STEP_STOP, STEP_INSPECT };
 
+struct resource;
+
 struct container {
         struct task *task;
         const Ecs__ContainerSpec *spec;    /* borrowed from the task's */
@@ -54,6 +56,9 @@ struct task {
         Ecs__TaskFacts *facts;             /* owned */
         struct container *containers;
         size_t container_count;
+        struct resource *resources;        /* resource.h; NULL until they are listed */
+        size_t resource_count;
+        bool resource_busy;                /* one is being made or removed */
         enum status known, desired, reported;
         enum status told;                  /* to the log and 'ecsctl events' */
         int64_t stopped_ms;                /* wall clock; 0 = not stopped */
@@ -132,6 +137,11 @@ bool container_restarts(struct container *c, int exit_code, const char *finished
 bool container_is_restarting(const struct container *c);
 /* It runs again, or will not. */
 void container_restart_over(struct container *c);
+
+/* ---- resource.c ---- */
+
+/* True once all that surrounds the containers is made. */
+bool task_has_resources(const struct task *t);
 
 /* ---- progress.c ---- */
 

@@ -22,6 +22,8 @@ enum step container_next_step(const struct container *c, bool metadata_up)
                 return c->known == S_RUNNING && container_has_dependents(c) ? STEP_NONE : STEP_STOP;
         if (c->known == S_RUNNING && container_is_restarting(c))
                 return STEP_START;
+        if (c->known == S_PULLED && !task_has_resources(c->task))
+                return STEP_NONE;
         if (container_waits_for(c, &word) != NULL || lacks_metadata(c, metadata_up))
                 return STEP_NONE;
         return forward[c->known];
@@ -41,6 +43,9 @@ char *task_waiting_for(const struct task *t, bool metadata_up)
                 if (lacks_metadata(c, metadata_up))
                         return mem_strdup("the task has a role, and the metadata worker that "
                                           "serves its credentials is not running");
+                if (c->known == S_PULLED && !task_has_resources(t))
+                        return mem_printf("container %s waits for the volumes of the task",
+                                          c->spec->name);
                 if (c->step == STEP_PULL)
                         return mem_printf("container %s waits for its image %s", c->spec->name,
                                           c->spec->image);

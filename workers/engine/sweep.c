@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "mem.h"
+#include "resource.h"
 #include "task_db.h"
 
 #define REMOVE_MS     300000
@@ -17,20 +18,32 @@
 struct sweep_run {
         struct engine *engine;
         char *arn;
-        size_t container, volume;
+        size_t container, resource;
         bool failed;  /* something is still there */
 };
 
 static void next(struct sweep_run *s);
 
+static void note_failure(struct sweep_run *s, const char *reason)
+{
+        log_warn(s->engine->log, "clean-up: something could not be removed", LOG_TASK(s->arn),
+                 LOG_STR("reason", reason));
+        s->failed = true;
+}
+
 static void on_removed(void *arg, const struct docker_answer *a)
 {
         struct sweep_run *s = arg;
-        if (a->error != 0 || (a->status >= 400 && a->status != 404)) {
-                log_warn(s->engine->log, "clean-up: Docker did not remove",
-                         LOG_TASK(s->arn), LOG_STR("reason", a->text));
-                s->failed = true;
-        }
+        if (a->error != 0 || (a->status >= 400 && a->status != 404))
+                note_failure(s, a->text);
+        next(s);
+}
+
+static void on_resource_removed(void *arg, const char *error)
+{
+        struct sweep_run *s = arg;
+        if (error != NULL)
+                note_failure(s, error);
         next(s);
 }
 
@@ -80,15 +93,10 @@ static void next(struct sweep_run *s)
                 docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
                 return;
         }
-        while (t != NULL && s->volume < t->spec->n_volumes) {
-                const Ecs__VolumeSpec *v = t->spec->volumes[s->volume++];
-                if (*v->source_path != '\0')
-                        continue;
-                cleanup_free char *name = mem_printf("ecs-%s-%s-%s-%s", t->spec->family,
-                                                     t->spec->version, v->name, task_id(s->arn));
-                cleanup_free char *escaped = docker_escape(name);
-                cleanup_free char *path = mem_printf("/volumes/%s", escaped);
-                docker_call(e->docker, "DELETE", path, NULL, REMOVE_MS, on_removed, s);
+        if (t != NULL)
+                resource_plan(t);
+        if (t != NULL && s->resource < t->resource_count) {
+                resource_remove(e, t, &t->resources[s->resource++], on_resource_removed, s);
                 return;
         }
         if (t != NULL && s->failed && ++t->sweep_tries < TRIES_MAX)
@@ -113,7 +121,7 @@ uint64_t sweep(struct engine *e)
                         left = t->sweep_at_ms - now;
                 if (left <= 0 && task_db_has_unsent(e->db, t->spec->arn))
                         left = (int64_t)clock_wait_ms(RETRY_MS);
-                if (left <= 0 && !e->sweeping && docker_is_up(e->docker)) {
+                if (left <= 0 && !e->sweeping && !t->resource_busy && docker_is_up(e->docker)) {
                         struct sweep_run *s = mem_zalloc(sizeof *s);
                         *s = (struct sweep_run){.engine = e, .arn = mem_strdup(t->spec->arn)};
                         e->sweeping = true;

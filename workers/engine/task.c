@@ -12,6 +12,7 @@
 #include "mem.h"
 #include "port_mapping.h"
 #include "random.h"
+#include "resource.h"
 
 #define REASON_MAX     1024
 #define NEVER_RAN_EXIT 143 /* of a container that waited in vain */
@@ -140,6 +141,7 @@ void task_free(struct task *t)
                 return;
         ecs__task_spec__free_unpacked(t->spec, NULL);
         ecs__task_facts__free_unpacked(t->facts, NULL);
+        resource_clear(t);
         free(t->containers);
         free(t);
 }

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -32,6 +35,11 @@ struct http_socket {
         curl_socket_t fd;
 };
 
+/* What waits for a socket from outside; outlives a request that ends before it comes. */
+struct ticket {
+        struct http_request *request;  /* NULL: no longer wanted */
+};
+
 struct http_request {
         struct http_client *client;
         struct http_request *next;
@@ -45,6 +53,9 @@ struct http_request {
         http_tunnel_fn opened;  /* set: this is a tunnel, kept after it is connected */
         bool cancelled, refused_chunk, too_long;
         bool pending;           /* started inside a curl callback: added from the reaper */
+        struct ticket *ticket;  /* set: not with curl before its socket has come */
+        int socket;             /* connected, for curl to take; -1 = none */
+        int socket_error;       /* why none came */
         char error[CURL_ERROR_SIZE];
 };
 
@@ -79,6 +90,10 @@ static void release(struct http_request *r)
 {
         curl_easy_cleanup(r->easy);
         curl_slist_free_all(r->headers);
+        if (r->ticket != NULL)
+                r->ticket->request = NULL;
+        if (r->socket >= 0)
+                (void)close(r->socket); /* an older connection did */
         if (r->body.data != NULL)
                 explicit_bzero(r->body.data, r->body.size);
         if (r->response.data != NULL)
@@ -99,6 +114,10 @@ static int error_of(const struct http_request *r, CURLcode code, const char **re
         if (r->too_long) {
                 *ret_text = "the answer is too long";
                 return -EMSGSIZE;
+        }
+        if (r->socket_error != 0) {
+                *ret_text = strerror(-r->socket_error);
+                return r->socket_error;
         }
         if (code == CURLE_OK)
                 return 0;
@@ -255,13 +274,106 @@ static void on_reap(uv_timer_t *t)
                 }
         while (r != NULL && !c->closing) {
                 // finish unlinks what it frees: requests never names it again
-                if (r->cancelled) { // NOLINT(clang-analyzer-unix.Malloc)
+                if (r->cancelled || r->socket_error != 0) { // NOLINT(clang-analyzer-unix.Malloc)
                         finish(r, CURLE_ABORTED_BY_CALLBACK);
                         r = c->requests; /* done may have started or cancelled others */
                 } else {
                         r = r->next;
                 }
         }
+}
+
+/* ---- sockets from outside ---- */
+
+static void add_to_curl(struct http_request *r)
+{
+        r->pending = curl_multi_add_handle(r->client->multi, r->easy) != CURLM_OK;
+        if (r->pending)
+                (void)uv_timer_start(&r->client->reaper, on_reap, 0, 0);
+}
+
+static void on_socket_given(void *arg, int fd)
+{
+        struct ticket *t = arg;
+        struct http_request *r = t->request;
+        free(t);
+        if (r == NULL) {
+                if (fd >= 0)
+                        (void)close(fd);
+                return;
+        }
+        r->ticket = NULL;
+        r->socket = fd;
+        if (fd >= 0) {
+                add_to_curl(r);
+                return;
+        }
+        r->socket_error = fd;
+        (void)uv_timer_start(&r->client->reaper, on_reap, 0, 0);
+}
+
+/* A listener of our own that never accepts and whose queue is full: connecting to it says "later",
+ * whatever the state of the socket. Made once, lives as long as the process. */
+static bool full_listener(struct sockaddr_un *ret, socklen_t *ret_length)
+{
+        static struct sockaddr_un a = {.sun_family = AF_UNIX};
+        static socklen_t length;
+        if (length == 0) {
+                const int flags = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+                int listener = socket(AF_UNIX, flags, 0), first = socket(AF_UNIX, flags, 0);
+                socklen_t n = sizeof a;
+                /* an address without a path: the kernel chooses an abstract name */
+                if (bind(listener, (struct sockaddr *)&a, sizeof a.sun_family) != 0 ||
+                    listen(listener, 0) != 0 ||
+                    getsockname(listener, (struct sockaddr *)&a, &n) != 0 ||
+                    connect(first, (struct sockaddr *)&a, n) != 0) {
+                        (void)close(listener);
+                        (void)close(first);
+                        a = (struct sockaddr_un){.sun_family = AF_UNIX};
+                        return false;
+                }
+                length = n;
+        }
+        *ret = a;
+        *ret_length = length;
+        return true;
+}
+
+/* Trap: libcurl 7.88 connects even what is_connected() says is connected, and takes EISCONN for a
+ * failure but EAGAIN for a connection under way, which it then finds to be there. */
+static curl_socket_t take_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+        struct http_request *r = arg;
+        struct sockaddr_un elsewhere;
+        socklen_t length;
+        curl_socket_t fd = r->socket;
+        (void)purpose;
+        if (fd < 0 || !full_listener(&elsewhere, &length))
+                return CURL_SOCKET_BAD;
+        memcpy(&address->addr, &elsewhere, length);
+        address->addrlen = length;
+        r->socket = -1;
+        return fd;
+}
+
+static int is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+        (void)arg;
+        (void)fd;
+        (void)purpose;
+        return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+/* The request goes to curl when its socket is there; curl asks for it unless it still holds an idle
+ * connection. */
+static void await_socket(struct http_request *r, http_connect_fn connect, void *arg)
+{
+        (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETFUNCTION, take_socket);
+        (void)curl_easy_setopt(r->easy, CURLOPT_OPENSOCKETDATA, r);
+        (void)curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, is_connected);
+        r->ticket = mem_zalloc(sizeof *r->ticket);
+        r->ticket->request = r;
+        connect(arg, on_socket_given, r->ticket);
 }
 
 /* ---- public ---- */
@@ -387,6 +499,7 @@ static struct http_request *new_request(struct http_client *c, const char *url, 
         struct http_request *r = mem_zalloc(sizeof *r);
         uint64_t limit = clock_wait_ms(connect_timeout_ms > 0 ? connect_timeout_ms : 30000);
         r->client = c;
+        r->socket = -1;
         r->arg = arg;
         r->easy = curl_easy_init();
         (void)curl_easy_setopt(r->easy, CURLOPT_URL, url);
@@ -402,9 +515,6 @@ static void add_request(struct http_request *r)
 {
         r->next = r->client->requests;
         r->client->requests = r;
-        r->pending = curl_multi_add_handle(r->client->multi, r->easy) != CURLM_OK;
-        if (r->pending)
-                (void)uv_timer_start(&r->client->reaper, on_reap, 0, 0);
 }
 
 struct http_request *http_start(struct http_client *c, const struct http_options *o)
@@ -433,6 +543,10 @@ struct http_request *http_start(struct http_client *c, const struct http_options
         set_proxy(e, o->url, o->no_proxy || o->unix_socket != NULL);
         set_body(r, o);
         add_request(r);
+        if (o->connect != NULL)
+                await_socket(r, o->connect, o->connect_arg);
+        else
+                add_to_curl(r);
         return r;
 }
 
@@ -446,6 +560,7 @@ struct http_tunnel *http_tunnel_open(struct http_client *c, const struct http_tu
         set_security(r->easy, o->ca_path, o->ca_file, o->insecure);
         set_proxy(r->easy, o->url, false);
         add_request(r);
+        add_to_curl(r);
         return (struct http_tunnel *)r;
 }
 

@@ -29,10 +29,17 @@ typedef void (*http_done_fn)(void *arg, int error, const char *text,
 /* Body bytes as they come, only for status 200–299. Return false to cancel. */
 typedef bool (*http_chunk_fn)(void *arg, const char *data, size_t length);
 
+/* A connected socket for a request, where this process may not connect by itself. done(done_arg, fd)
+ * is called once, now or later: fd is taken; negative errno fails the request. */
+typedef void (*http_socket_fn)(void *done_arg, int fd);
+typedef void (*http_connect_fn)(void *arg, http_socket_fn done, void *done_arg);
+
 struct http_options {
         const char *method;            /* GET, POST, … */
         const char *url;
         const char *unix_socket;       /* path, or NULL */
+        http_connect_fn connect;       /* NULL: curl connects */
+        void *connect_arg;
         const char *const *headers;    /* "Name: value", NULL-terminated; may be NULL */
         const void *body;
         size_t body_length;

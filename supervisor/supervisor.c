@@ -207,16 +207,6 @@ static int make_processes(struct supervisor *s, struct error *err)
         return 0;
 }
 
-static void note_docker_group(struct supervisor *s)
-{
-        gid_t group;
-        if (s->root && docker_socket_group(s, &group) && group == 0)
-                notice_set(s, "docker group", false,
-                           mem_strdup("Docker's socket belongs to group root, which no "
-                                      "worker joins: start dockerd with a group of its "
-                                      "own ('--group docker'), then the agent again"));
-}
-
 /* Ours have other names, so that both agents find their own after a change back. */
 static void note_official_state(struct supervisor *s)
 {
@@ -270,7 +260,6 @@ static int start(struct supervisor *s, struct error *err)
                 r = 0;
         }
         listeners_open(s); /* now that the guard of the introspection port stands, or does not */
-        note_docker_group(s);
         note_official_state(s);
         open_systemd_watchdog(s);
         for (size_t i = 0; i < s->process_count; i++)

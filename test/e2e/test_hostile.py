@@ -357,30 +357,59 @@ class Forward(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.server_close()
 
 
-@pytest.mark.parametrize("gid", [0, 61300])
-def test_docker_socket_of_another_group(make, host, gid):
-    """A group is joined by number, whether it has a name or not. Only never the group of root: the
-    engine says that it may not open the socket, and the notice what to do."""
+def groups_of(agent, name):
+    status = pathlib.Path(f"/proc/{agent.pid(name)}/status").read_text()
+    (groups,) = [l.split()[1:] for l in status.splitlines() if l.startswith("Groups:")]
+    return groups
+
+
+def test_docker_socket_of_another_group(make, host):
+    """A group is joined by number, whether it has a name or not."""
     agent = make()
     path = agent.dir / "relay.sock"
-    listener = Forward(path, host.socket, gid)
+    listener = Forward(path, host.socket, 61300)
     agent.environment["DOCKER_HOST"] = f"unix://{path}"
     try:
-        agent.start(ready=gid != 0)
-        if gid == 0:
-            wait_for("the engine says so", lambda: agent.status() and
-                     "unreachable" in worker(agent, "engine")["text"], 20, agent.logs)
-            (notice,) = [n for n in agent.status()["notices"] if "belongs to group root" in n]
-            assert "--group docker" in notice
-            return
-        status = pathlib.Path(f"/proc/{agent.pid('engine')}/status").read_text()
-        (groups,) = [l.split()[1:] for l in status.splitlines() if l.startswith("Groups:")]
-        assert "61300" in groups and "0" not in groups
+        agent.start()
+        assert "61300" in groups_of(agent, "engine") and "0" not in groups_of(agent, "engine")
         tasks, arn, _ = started(agent)
         ended(tasks, arn)
     finally:
         agent.stop()
         listener.close()
+
+
+def test_docker_socket_of_group_root(make, host):
+    """The group of root is never joined: the supervisor passes connected sockets. Tasks run, events
+    arrive, streams open, and all of it again after a restart of Docker."""
+    before = host.socket.stat()
+    os.chown(host.socket, 0, 0)
+    os.chmod(host.socket, 0o660)
+    agent = make()
+    try:
+        agent.start()
+        assert "0" not in groups_of(agent, "engine")
+        tasks = Tasks(agent)
+        tasks.register("short", {"name": "one", "command": ["sh", "-c", "echo said; exit 7"]})
+        for restart in (False, True):
+            if restart:
+                host.stop_docker()
+                wait_for("the engine notices", lambda: worker(agent, "engine")["state"]
+                         != "ready" or worker(agent, "engine")["text"], 30, agent.logs)
+                host.start_docker()
+                os.chown(host.socket, 0, 0)
+                os.chmod(host.socket, 0o660)
+                wait_for("docker is back", lambda: not worker(agent, "engine")["text"], 30,
+                         agent.logs)
+            arns = tasks.run("short", count=5)
+            tasks.wait("STOPPED", *arns)
+            for t in tasks.describe(*arns):
+                assert t["containers"][0]["exitCode"] == 7
+            assert "said" in agent.ctl("logs", arns[0]).stdout
+    finally:
+        agent.stop()
+        os.chown(host.socket, before.st_uid, before.st_gid)
+        os.chmod(host.socket, before.st_mode & 0o777)
 
 
 def test_the_backend_unreachable(make):

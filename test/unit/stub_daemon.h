@@ -197,7 +197,8 @@ static inline void on_event(void *arg, const json_t *event)
 
 static inline void start_client(struct stub *s)
 {
-        const struct docker_callbacks cb = {on_up, on_down, on_event, s};
+        const struct docker_callbacks cb = {
+                .up = on_up, .down = on_down, .event = on_event, .arg = s};
         cleanup_free char *host = mem_printf("unix://%s", s->path);
         s->docker = docker_new(&s->loop, host, &cb, NULL);
 }

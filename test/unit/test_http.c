@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "cleanup.h"
@@ -318,17 +321,30 @@ static void refused_connection_is_named(void **state)
         clear(&x);
 }
 
+static void serve_path(struct server *s, uv_loop_t *loop, const char *path)
+{
+        *s = (struct server){.loop = loop};
+        (void)unlink(path);
+        (void)uv_pipe_init(loop, &s->listener.pipe, 0);
+        s->listener.stream.data = s;
+        assert_int_equal(uv_pipe_bind(&s->listener.pipe, path), 0);
+        assert_int_equal(uv_listen(&s->listener.stream, 8, on_connection), 0);
+}
+
+static void close_path(struct server *s)
+{
+        uv_close((uv_handle_t *)&s->listener, NULL);
+        (void)uv_run(s->loop, UV_RUN_NOWAIT);
+        buf_clear(&s->last);
+}
+
 static void unix_sockets_work(void **state)
 {
         struct fixture *f = *state;
-        struct server s = {.loop = &f->loop};
+        struct server s;
         struct result x = {0};
         cleanup_free char *path = mem_printf("/tmp/ecs-http-%d.sock", (int)getpid());
-        (void)unlink(path);
-        (void)uv_pipe_init(&f->loop, &s.listener.pipe, 0);
-        s.listener.stream.data = &s;
-        assert_int_equal(uv_pipe_bind(&s.listener.pipe, path), 0);
-        assert_int_equal(uv_listen(&s.listener.stream, 8, on_connection), 0);
+        serve_path(&s, &f->loop, path);
         (void)setenv("HTTP_PROXY", "http://127.0.0.1:1", 1); /* must not matter */
         get(f, "", (struct http_options){.url = "http://docker/ok", .unix_socket = path}, &x);
         (void)unsetenv("HTTP_PROXY");
@@ -339,10 +355,106 @@ static void unix_sockets_work(void **state)
         x = (struct result){0};
         get(f, "", (struct http_options){.url = "http://docker/a/../ok", .unix_socket = path}, &x);
         assert_int_equal(strncmp(s.last.data, "GET /a/../ok ", 13), 0);
-        uv_close((uv_handle_t *)&s.listener, NULL);
-        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
-        buf_clear(&s.last);
+        close_path(&s);
         clear(&x);
+}
+
+/* Stands for who may open the socket: gives it at once, or when told to. */
+struct giver {
+        const char *path;  /* NULL: refuses */
+        bool later;
+        unsigned asked;
+        http_socket_fn done;
+        void *done_arg;
+};
+
+static void give(struct giver *g)
+{
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+        int fd = g->path != NULL ? socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0) : -EACCES;
+        (void)snprintf(a.sun_path, sizeof a.sun_path, "%s", g->path != NULL ? g->path : "");
+        if (fd >= 0)
+                assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+        g->done(g->done_arg, fd);
+}
+
+static void on_wanted(void *arg, http_socket_fn done, void *done_arg)
+{
+        struct giver *g = arg;
+        g->asked++;
+        g->done = done;
+        g->done_arg = done_arg;
+        if (!g->later)
+                give(g);
+}
+
+/* The path in the options does not exist: whoever connects to it by itself fails. */
+static void sockets_may_be_given(void **state)
+{
+        struct fixture *f = *state;
+        struct server s;
+        cleanup_free char *path = mem_printf("/tmp/ecs-http-%d.sock", (int)getpid());
+        struct giver now = {.path = path}, refused = {0}, later = {.path = path, .later = true};
+        struct result x = {0}, y = {0}, z = {0}, late = {0};
+        struct http_options o = {.method = "GET", .url = "http://docker/ok",
+                                 .unix_socket = "/nonexistent", .connect = on_wanted,
+                                 .connect_arg = &now, .done = on_done, .arg = &late};
+        serve_path(&s, &f->loop, path);
+        get(f, "", o, &x);
+        assert_int_equal(x.error, 0);
+        assert_string_equal(x.body.data, "hello");
+        get(f, "", o, &y);
+        assert_int_equal(y.error, 0);
+        assert_int_equal(now.asked, 2);
+        o.connect_arg = &refused;
+        get(f, "", o, &z);
+        assert_int_equal(z.error, -EACCES);
+        o.arg = &late;
+        o.done = on_done;
+        o.connect_arg = &later;
+        (void)http_start(f->client, &o);
+        (void)uv_run(&f->loop, UV_RUN_NOWAIT);
+        assert_int_equal(late.calls, 0);
+        give(&later);
+        run_until_done(f, &late);
+        assert_int_equal(late.error, 0);
+        close_path(&s);
+        clear(&x);
+        clear(&y);
+        clear(&z);
+        clear(&late);
+}
+
+/* A request may be gone when its socket comes: cancelled, or with its client. */
+static void sockets_may_come_too_late(void **state)
+{
+        struct fixture *f = *state;
+        struct server s;
+        cleanup_free char *path = mem_printf("/tmp/ecs-http-%d.sock", (int)getpid());
+        struct giver one = {.path = path, .later = true}, two = one, refused = {.later = true};
+        struct result x[3] = {0};
+        struct giver *const givers[] = {&one, &two, &refused};
+        struct http_client *c = http_client_new(&f->loop);
+        struct http_request *r = NULL;
+        serve_path(&s, &f->loop, path);
+        for (size_t i = 0; i < ARRAY_SIZE(x); i++) {
+                struct http_options o = {.method = "GET", .url = "http://docker/ok",
+                                         .unix_socket = "/nonexistent", .connect = on_wanted,
+                                         .connect_arg = givers[i], .done = on_done, .arg = &x[i]};
+                struct http_request *started = http_start(c, &o);
+                r = i == 0 ? started : r;
+        }
+        http_cancel(r);
+        run_until_done(f, &x[0]);
+        http_client_close(c);
+        for (size_t i = 0; i < ARRAY_SIZE(x); i++) {
+                assert_int_equal(x[i].calls, 1);
+                assert_int_equal(x[i].error, -ECANCELED);
+                give(givers[i]);
+                assert_int_equal(x[i].calls, 1);
+                clear(&x[i]);
+        }
+        close_path(&s);
 }
 
 static void proxies_are_honoured_with_their_exemptions(void **state)
@@ -477,6 +589,8 @@ int main(void)
                 WITH_SERVER(limits_are_kept),
                 WITH_SERVER(refused_connection_is_named),
                 WITH_SERVER(unix_sockets_work),
+                WITH_SERVER(sockets_may_be_given),
+                WITH_SERVER(sockets_may_come_too_late),
                 WITH_SERVER(proxies_are_honoured_with_their_exemptions),
                 WITH_SERVER(cancel_reports_once),
                 WITH_SERVER(client_may_be_closed_from_done),

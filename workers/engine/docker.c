@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backoff.h"
 #include "buf.h"
@@ -25,6 +26,7 @@ struct docker {
         struct docker_callbacks cb;
         const struct log *log;
         char *socket;
+        http_connect_fn connect;  /* set while the socket is closed to us; found out at each start */
         char *version, *api, *min_api, *prefix;
         bool up, told_down, closing;
         struct backoff backoff;
@@ -122,6 +124,8 @@ static void open_events(struct docker *d)
         struct http_options o = {.method = "GET",
                                  .url = url,
                                  .unix_socket = d->socket,
+                                 .connect = d->connect,
+                                 .connect_arg = d->cb.arg,
                                  .connect_timeout_ms = 10000,
                                  .on_chunk = on_events,
                                  .done = on_events_end,
@@ -177,9 +181,13 @@ static void on_version(void *arg, int error, const char *text, const struct http
 
 static void start(struct docker *d)
 {
+        bool closed = access(d->socket, R_OK | W_OK) != 0 && errno == EACCES;
+        d->connect = closed ? d->cb.connect : NULL;
         struct http_options o = {.method = "GET",
                                  .url = "http://docker/version",
                                  .unix_socket = d->socket,
+                                 .connect = d->connect,
+                                 .connect_arg = d->cb.arg,
                                  .connect_timeout_ms = 5000,
                                  .timeout_ms = 10000,
                                  .done = on_version,
@@ -239,6 +247,8 @@ static void run(struct docker *d, const char *method, const char *path, const ch
                                  .headers = headers,
                                  .body = body,
                                  .body_length = body != NULL ? strlen(body) : 0,
+                                 .connect = d->connect,
+                                 .connect_arg = d->cb.arg,
                                  .connect_timeout_ms = 10000,
                                  .timeout_ms = timeout_ms,
                                  .on_chunk = on_chunk,

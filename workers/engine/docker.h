@@ -21,11 +21,13 @@ struct docker_answer {
 typedef void (*docker_done_fn)(void *arg, const struct docker_answer *a);
 
 /* up: Docker has answered and the version is known, after start and after each outage;
- * down: it does not answer, with the reason; event: one container event object. */
+ * down: it does not answer, with the reason; event: one container event object; connect: gives a
+ * connected socket where this process may not open Docker's by itself, may be NULL. */
 struct docker_callbacks {
         void (*up)(void *arg);
         void (*down)(void *arg, const char *reason);
         void (*event)(void *arg, const json_t *event);
+        http_connect_fn connect;
         void *arg;
 };
 /* What happened and to which container, in the form of any API version; borrowed. False when the

@@ -14,6 +14,39 @@
 
 #define PASS_MS 5000
 
+/* ---- a socket from the supervisor ---- */
+
+struct passing {
+        docker_stream_fn done;
+        void *arg;
+};
+
+static void on_passed(void *arg, int status, const Ecs__Envelope *reply, int fd)
+{
+        struct passing p = *(struct passing *)arg;
+        (void)reply;
+        free(arg);
+        p.done(p.arg, status == 0 && fd >= 0 ? fd : status < 0 ? status : -EPROTO);
+}
+
+void docker_socket_ask(void *engine, docker_stream_fn done, void *arg)
+{
+        const struct engine *e = engine;
+        struct ipc_connection *supervisor = worker_supervisor(e->worker);
+        Ecs__DockerSocket m = ECS__DOCKER_SOCKET__INIT;
+        Ecs__Envelope ask = IPC_ENVELOPE(DOCKER_SOCKET, docker_socket, &m);
+        struct passing *p = mem_zalloc(sizeof *p);
+        *p = (struct passing){done, arg};
+        int r = supervisor != NULL ? ipc_send_request(supervisor, &ask, PASS_MS, on_passed, p)
+                                   : -ECONNRESET;
+        if (r == 0)
+                return;
+        free(p);
+        done(arg, r);
+}
+
+/* ---- a stream ---- */
+
 struct opening {
         char *request;
         docker_stream_fn done;
@@ -21,8 +54,9 @@ struct opening {
 };
 
 /* The request is a few hundred bytes: a new socket takes them at once. */
-static void finish(struct opening *o, int fd)
+static void finish(void *arg, int fd)
 {
+        struct opening *o = arg;
         size_t length = strlen(o->request);
         if (fd >= 0 && send(fd, o->request, length, MSG_NOSIGNAL) != (ssize_t)length) {
                 (void)close(fd);
@@ -31,12 +65,6 @@ static void finish(struct opening *o, int fd)
         o->done(o->arg, fd);
         free(o->request);
         free(o);
-}
-
-static void on_passed(void *arg, int status, const Ecs__Envelope *reply, int fd)
-{
-        (void)reply;
-        finish(arg, status == 0 && fd >= 0 ? fd : status < 0 ? status : -EPROTO);
 }
 
 static int connect_path(const char *host)
@@ -59,14 +87,8 @@ void docker_stream_open(struct engine *e, char *request, docker_stream_fn done, 
         struct opening *o = mem_zalloc(sizeof *o);
         *o = (struct opening){request, done, arg};
         int fd = connect_path(config_text(e->config, "DOCKER_HOST", "unix:///var/run/docker.sock"));
-        struct ipc_connection *supervisor = worker_supervisor(e->worker);
-        if ((fd != -EACCES && fd != -EPERM) || supervisor == NULL) {
+        if (fd == -EACCES || fd == -EPERM)
+                docker_socket_ask(e, finish, o);
+        else
                 finish(o, fd);
-                return;
-        }
-        Ecs__DockerSocket m = ECS__DOCKER_SOCKET__INIT;
-        Ecs__Envelope ask = IPC_ENVELOPE(DOCKER_SOCKET, docker_socket, &m);
-        int r = ipc_send_request(supervisor, &ask, PASS_MS, on_passed, o);
-        if (r != 0)
-                finish(o, r);
 }

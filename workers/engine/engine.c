@@ -326,7 +326,11 @@ int engine_start(struct worker *w, void **ret_state, struct error *err)
         e->wake.data = e->before_poll.data = e->after_poll.data = e;
         (void)uv_prepare_start(&e->before_poll, on_before_poll);
         (void)uv_check_start(&e->after_poll, on_after_poll);
-        const struct docker_callbacks cb = {on_docker_up, on_docker_down, on_docker_event, e};
+        const struct docker_callbacks cb = {.up = on_docker_up,
+                                            .down = on_docker_down,
+                                            .event = on_docker_event,
+                                            .connect = docker_socket_ask,
+                                            .arg = e};
         e->docker = docker_new(worker_loop(w),
                                config_text(e->config, "DOCKER_HOST", "unix:///var/run/docker.sock"),
                                &cb, e->log);

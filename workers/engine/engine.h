@@ -96,6 +96,9 @@ struct container *engine_ask_container(struct engine *e, struct ipc_request *r, 
 /* docker_stream.c: a connection of its own to Docker, with the request written.
  * fd: owned by the callback; negative errno when there is none. */
 typedef void (*docker_stream_fn)(void *arg, int fd);
+/* A connected socket from the supervisor, where this worker may not open Docker's by itself. done is
+ * called once, now or later. */
+void docker_socket_ask(void *engine, docker_stream_fn done, void *arg);
 /* Takes request. done is called once, now or later. */
 void docker_stream_open(struct engine *e, char *request, docker_stream_fn done, void *arg);
 

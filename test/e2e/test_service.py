@@ -84,3 +84,34 @@ def test_a_damaged_database_costs_neither_identity_nor_service(host):
         tasks.wait("STOPPED", *tasks.run("after"))
     finally:
         agent.stop()
+
+
+def test_a_lost_local_database_does_not_cost_the_connection(host):
+    """The plane forgot everything while the agent ran: the same instance is registered again, at
+    once and told once on either side. The task is unknown to the plane; its container is left to the
+    agent's own rules, and new tasks run."""
+    agent = Agent(host).start()
+    try:
+        instance = agent.aws("list-container-instances")["containerInstanceArns"]
+        tasks = Tasks(agent)
+        tasks.register("lost", {"name": "one", "command": ["sleep", "600"]})
+        (arn,) = tasks.run("lost")
+        tasks.wait("RUNNING", arn)
+        ids = tasks.container_ids(arn)
+        agent.ctl("stop", "local")
+        for path in (agent.data / "local").glob("local.db*"):
+            path.unlink()
+        agent.ctl("start", "local")
+        wait_for("the same instance is back", lambda: agent.aws(
+            "list-container-instances", check=False) == {"containerInstanceArns": instance}, 30,
+            agent.logs)
+        agent.wait_connected(30)
+        text = agent.log.read_text()
+        assert text.count("ECS does not know this instance, registering it again") == 1
+        assert text.count("an instance that is not in local.db registers again") == 1
+        assert agent.aws("describe-tasks", "--tasks", arn)["failures"][0]["reason"] == "MISSING"
+        tasks.register("after", {"name": "one", "command": ["true"]})
+        tasks.wait("STOPPED", *tasks.run("after"))
+        host.docker("rm", "-f", *ids)
+    finally:
+        agent.stop()

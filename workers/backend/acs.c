@@ -176,6 +176,8 @@ static void disconnect(struct acs *a, const char *reason, bool orderly)
         release(a);
         if ((orderly && !is_short) || lived >= clock_wait_ms(IDLE_MIN_MS))
                 backoff_reset(&a->backoff);
+        if (strstr(reason, "InvalidInstanceException") != NULL)
+                backend_register_again(b);
         if (strstr(reason, "InactiveInstanceException") != NULL)
                 wait = INACTIVE_MS;
         else if (!orderly || is_short)

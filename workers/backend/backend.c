@@ -198,6 +198,16 @@ static void begin(struct backend *b)
                 retry(b, "host inventory", "the supervisor has gone");
 }
 
+void backend_register_again(struct backend *b)
+{
+        if (!b->registered || b->stopping)
+                return;
+        b->registered = false;
+        log_warn(b->log, "ECS does not know this instance, registering it again",
+                 LOG_STR("instance", b->identity.instance_arn));
+        begin(b);
+}
+
 /* ---- links ---- */
 
 static void on_engine_up(void *arg)

@@ -72,6 +72,9 @@ extern const struct ipc_handler backend_handlers[IPC_BODY_MAX];
 int backend_start(struct worker *w, void **ret_state, struct error *err);
 void backend_stop(struct worker *w, void *state, uint32_t deadline_ms);
 void backend_destroy(void *state);
+/* ECS does not know the instance: it is registered again under its ARN, while the session waits for
+ * its next try. Nothing while that is under way. */
+void backend_register_again(struct backend *b);
 void backend_set_error(struct backend *b, const char *text);
 /* Replaces an owned text; NULL becomes "". */
 void backend_text(char **field, const char *value);

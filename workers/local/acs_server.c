@@ -327,9 +327,14 @@ void acs_accept(struct local *l, struct http_exchange *x)
                 return;
         }
         const json_t *instance = store_find(l, K_INSTANCE, arn);
-        if (instance == NULL || has_text(instance, "status", "INACTIVE")) {
-                refuse(l, x, "InactiveInstanceException",
+        if (instance == NULL) {
+                refuse(l, x, "InvalidInstanceException",
                        "the container instance is not registered here");
+                return;
+        }
+        if (has_text(instance, "status", "INACTIVE")) {
+                refuse(l, x, "InactiveInstanceException",
+                       "the container instance was deregistered");
                 return;
         }
         cleanup_free char *joined = mem_printf("%s" GUID, key);

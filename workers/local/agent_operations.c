@@ -68,6 +68,10 @@ void op_register_container_instance(struct local *l, const json_t *q, struct ans
                              "directory to register a new one", text_of(q, "containerInstanceArn"));
                 return;
         }
+        if (i == NULL && *text_of(q, "containerInstanceArn") != '\0')
+                log_warn(l->log, "an instance that is not in local.db registers again: tasks it was "
+                                 "given before are not known here",
+                         LOG_STR("instance", text_of(q, "containerInstanceArn")));
         if (i == NULL)
                 i = make_instance(l, cluster, text_of(q, "containerInstanceArn"),
                                   text_of(q, "clientToken"));

@@ -1,4 +1,4 @@
-/* helper: a short-lived program of ours that the supervisor runs without privilege. */
+/* helper: a short-lived program of ours that the supervisor runs, mostly without privilege. */
 #pragma once
 
 #include <stdbool.h>

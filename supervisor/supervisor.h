@@ -278,6 +278,6 @@ void handle_docker_socket(void *context, struct ipc_request *r, const Ecs__Envel
 /* The group of Docker's socket, or the usual one while there is none; false when Docker is not on
  * a socket or no group is known. */
 bool docker_socket_group(const struct supervisor *s, gid_t *ret);
-/* privileged/host_rules.c: in a short-lived child. */
+/* privileged/host_rules.c: by the helper ecs-host-rules. */
 int host_rules_apply(struct supervisor *s, struct error *err);
 void host_rules_remove(struct supervisor *s);

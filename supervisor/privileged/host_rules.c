@@ -1,68 +1,70 @@
 /* host_rules: one nftables table of our own, written atomically. It sends 169.254.170.2:80 to the
  * task endpoints, keeps other hosts from loopback addresses and from the introspection port.
- * libnftables is loaded in a short-lived child: it would cost the supervisor a megabyte.
+ * The commands are run by a helper program, ecs-host-rules.
  * The filter stands before route_localnet is switched on, and goes after it. Source: host.md 2.2, 2.3. */
 #include "supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <nftables/libnftables.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "cleanup.h"
 #include "error.h"
+#include "helper.h"
 #include "mem.h"
 
 #define DEADLINE_MS    10000
 #define TABLE          "ecs_agent"
 #define ROUTE_LOCALNET "/proc/sys/net/ipv4/conf/all/route_localnet"
 
-/* libnftables ends the process where it may not use netlink; what the parent registered to be done
- * at exit (libuv waits for its threads, which a fork does not copy) must not run here. */
-static void leave_at_once(void)
+/* A file in memory, not a pipe, so that nothing can block. */
+static int commands_file(const char *commands)
 {
-        _exit(1);
+        cleanup_fd int fd = memfd_create("commands", MFD_CLOEXEC);
+        if (fd < 0 || write(fd, commands, strlen(commands)) != (ssize_t)strlen(commands) ||
+            lseek(fd, 0, SEEK_SET) != 0)
+                return -errno;
+        return steal_fd(&fd);
 }
 
-static void run_commands(const char *commands, int out) __attribute__((noreturn));
-static void run_commands(const char *commands, int out)
+/* The helper as a child; its errors come from *ret_errors. */
+static pid_t start_helper(const char *commands, int *ret_errors, struct error *err)
 {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)atexit(leave_at_once);
-        (void)dup2(out, STDOUT_FILENO);
-        (void)dup2(out, STDERR_FILENO);
-        struct nft_ctx *n = nft_ctx_new(NFT_CTX_DEFAULT);
-        (void)nft_ctx_buffer_error(n);
-        (void)nft_ctx_buffer_output(n);
-        int r = nft_run_cmd_from_buffer(n, commands);
-        const char *said = nft_ctx_get_error_buffer(n);
-        if (r != 0 && write(out, said, strlen(said)) < 0)
-                _exit(2);
-        _exit(r != 0);
+        static char *const argv[] = {(char *)"ecs-host-rules", NULL};
+        int out[2];
+        cleanup_fd int binary = spawn_open_binary("ecs-host-rules");
+        cleanup_fd int in = commands_file(commands);
+        if (binary < 0 || in < 0 || pipe2(out, O_CLOEXEC) != 0)
+                return error_set(err, -ENOENT,
+                                 "ecs-host-rules cannot be started: install the package again");
+        pid_t pid = fork();
+        if (pid == 0)
+                helper_become(&(struct helper){
+                        .binary = binary, .argv = argv, .in = in, .out = -1, .error = out[1]});
+        (void)close(out[1]);
+        if (pid < 0) {
+                (void)close(out[0]);
+                return error_set(err, -errno, "fork: %s", strerror(errno));
+        }
+        *ret_errors = out[0];
+        return pid;
 }
 
 /* Runs the commands in a child. 0, or negative errno with what libnftables said. */
 static int run_nft(const char *commands, struct error *err)
 {
-        int out[2];
         char text[1024] = "";
-        if (pipe2(out, O_CLOEXEC) != 0)
-                return error_set(err, -errno, "pipe: %s", strerror(errno));
-        pid_t pid = fork();
-        if (pid == 0)
-                run_commands(commands, out[1]);
-        (void)close(out[1]);
-        cleanup_fd int in = out[0];
+        cleanup_fd int in = -1;
+        pid_t pid = start_helper(commands, &in, err);
         if (pid < 0)
-                return error_set(err, -errno, "fork: %s", strerror(errno));
+                return pid;
         struct pollfd p = {.fd = in, .events = POLLIN};
         ssize_t n = poll(&p, 1, DEADLINE_MS) == 1 ? read(in, text, sizeof text - 1) : -1;
         text[n > 0 ? n : 0] = '\0';
@@ -70,7 +72,8 @@ static int run_nft(const char *commands, struct error *err)
         int status = 0;
         if (n < 0)
                 (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, &status, 0);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                continue;
         if (status != 0)
                 return error_set(err, -EPERM, "nftables: %s",
                                  text[0] != '\0' ? text : "not available on this host");

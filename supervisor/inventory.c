@@ -40,15 +40,6 @@ static char **plugins(const char *dir, size_t *ret_count)
         return list;
 }
 
-/* The unified tree, or the memory controller of version 1. */
-static bool cgroups_writable(const struct config *c)
-{
-        const char *root = config_text(c, "ECS_CGROUP_PATH", "/sys/fs/cgroup");
-        cleanup_free char *two = mem_printf("%s/cgroup.controllers", root);
-        cleanup_free char *one = mem_printf("%s/memory", root);
-        return access(two, F_OK) == 0 ? access(root, W_OK) == 0 : access(one, W_OK) == 0;
-}
-
 void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__Envelope *m)
 {
         const struct process *p = context;
@@ -59,7 +50,7 @@ void handle_get_host_inventory(void *context, struct ipc_request *r, const Ecs__
         if (sched_getaffinity(0, sizeof set, &set) == 0)
                 i.cpus = (uint32_t)CPU_COUNT(&set);
         i.memory_mib = memory_mib();
-        i.task_cgroups = p->supervisor->root && cgroups_writable(c);
+        i.task_cgroups = config_bool(c, "ECS_ENABLE_TASK_CPU_MEM_LIMIT", false);
         i.cni_plugins = plugins(config_text(c, "ECS_CNI_PLUGINS_PATH", "/nowhere"),
                                 &i.n_cni_plugins);
         Ecs__Envelope e = IPC_ENVELOPE(HOST_INVENTORY, host_inventory, &i);

@@ -169,6 +169,7 @@ const struct ipc_handler supervisor_worker_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_AGENT_EVENT] = {handle_agent_event, PEER_WORKERS, WHEN_ANY},
         [ECS__ENVELOPE__BODY_AUDIT_LINE] = {handle_audit_line, PEER_METADATA, WHEN_ANY},
         [ECS__ENVELOPE__BODY_DOCKER_SOCKET] = {handle_docker_socket, PEER_ENGINE, WHEN_ANY},
+        [ECS__ENVELOPE__BODY_TASK_CGROUP] = {handle_task_cgroup, PEER_ENGINE, WHEN_ANY},
 };
 
 static void on_control_closed(void *arg, struct ipc_connection *c, const char *reason)

@@ -247,6 +247,8 @@ static int start(struct supervisor *s, struct error *err)
         if (r == 0)
                 r = settings_load(s, err);
         if (r == 0 && supervisor_goes_on(s))
+                r = task_cgroup_decide(s, err);
+        if (r == 0 && supervisor_goes_on(s))
                 r = control_open(s, err);
         if (r != 0 || s->stopping)
                 return r;
@@ -279,6 +281,7 @@ static bool release(struct supervisor *s)
 {
         control_close(s);
         listeners_close(s);
+        task_cgroup_end_all(s);
         for (size_t i = 0; i < s->process_count; i++) {
                 struct process *p = &s->processes[i];
                 broker_drop(p);

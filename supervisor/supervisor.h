@@ -222,6 +222,7 @@ struct supervisor {
         bool stopping;
         int exit_code;
         bool root;
+        struct cgroup_run *cgroup_runs;   /* control groups being made or removed */
         gid_t state_gid, operators_gid;
         int lock_fd;                  /* takeover.c; -1 before */
         bool guarded;                 /* host rules stand: :51678 may listen on all addresses */
@@ -278,6 +279,12 @@ void handle_docker_socket(void *context, struct ipc_request *r, const Ecs__Envel
 /* The group of Docker's socket, or the usual one while there is none; false when Docker is not on
  * a socket or no group is known. */
 bool docker_socket_group(const struct supervisor *s, gid_t *ret);
+/* privileged/task_cgroup.c */
+void handle_task_cgroup(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void task_cgroup_end_all(struct supervisor *s);
+/* Settles ECS_ENABLE_TASK_CPU_MEM_LIMIT: unset, it becomes what this host can do. -ESTALE with err
+ * when it is set and the host cannot. */
+int task_cgroup_decide(struct supervisor *s, struct error *err);
 /* privileged/host_rules.c: by the helper ecs-host-rules. */
 int host_rules_apply(struct supervisor *s, struct error *err);
 void host_rules_remove(struct supervisor *s);

@@ -1,5 +1,5 @@
 /* What surrounds a task's containers, without Docker: which volumes it needs, what they are called,
- * what can never be made, when containers may be created. Rows E41-E47. */
+ * what can never be made, when containers may be created. Rows E41-E50. */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "engine_tasks.h"
 #include "resource.h"
+#include "task_cgroup.h"
 
 static Ecs__VolumeSpec *volume(Ecs__TaskSpec *s, const char *name, const char *type,
                                const char *path, const char *scope)
@@ -91,7 +92,8 @@ static void containers_are_created_once_all_is_there(void **state)
         for (int i = 0; i < 2; i++) {
                 assert_int_equal(container_next_step(c, true), STEP_NONE);
                 cleanup_free char *why = task_waiting_for(t, true);
-                assert_string_equal(why, "container a waits for the volumes of the task");
+                assert_string_equal(
+                        why, "container a waits for the volumes and the control group of its task");
                 resource_next(t)->state = RESOURCE_CREATED;
         }
         assert_null(resource_next(t));
@@ -150,6 +152,66 @@ static void labels_and_options_must_be_equal(void **state)
         task_free(t);
 }
 
+static void limits_of_a_task_are_exact(void **state)
+{
+        /* E48 */
+        static const struct {
+                double cpu;
+                int64_t memory_mib, period;
+                uint32_t shares[2];
+                int64_t quota, all_shares, memory;
+        } cases[] = {
+                {0.25,  512,   100000, {0, 0},                   25000,   0,      536870912  },
+                {10,    0,     100000, {0, 0},                   1000000, 0,      0          },
+                {0.1,   0,     8000,   {0, 0},                   800,     0,      0          },
+                {0.333, 0,     100000, {0, 0},                   33300,   0,      0          },
+                {0,     30720, 100000, {0, 1},                   0,       4,      32212254720},
+                {0,     0,     100000, {512, 300},               0,       812,    0          },
+                {0,     0,     100000, {262144, 1},              0,       262144, 0          },
+                {0,     0,     100000, {UINT32_MAX, UINT32_MAX}, 0,       262144, 0          },
+        };
+        const bool essential[] = {true, true};
+        (void)state;
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                Ecs__TaskCgroup m = ECS__TASK_CGROUP__INIT;
+                struct task *t = make_task(2, essential);
+                t->spec->cpu = cases[i].cpu;
+                t->spec->memory_mib = cases[i].memory_mib;
+                for (size_t k = 0; k < 2; k++)
+                        t->spec->containers[k]->cpu = cases[i].shares[k];
+                task_cgroup_limits(t, cases[i].period, 7, &m);
+                assert_int_equal(m.cpu_quota_us, cases[i].quota);
+                assert_int_equal(m.cpu_period_us, cases[i].quota != 0 ? cases[i].period : 0);
+                assert_int_equal(m.cpu_shares, cases[i].all_shares);
+                assert_int_equal(m.memory_bytes, cases[i].memory);
+                assert_int_equal(m.pids, 7);
+                task_free(t);
+        }
+}
+
+static void a_container_fits_into_its_task(void **state)
+{
+        /* E49, E50 */
+        const bool essential[] = {true};
+        struct task *t = make_task(1, essential);
+        (void)state;
+        t->spec->memory_mib = 64;
+        t->spec->containers[0]->memory_mib = 65;
+        assert_null(resource_check(t)); /* without limits nothing is compared */
+        t->facts->cgroup_parent = task_cgroup_parent(TEST_ARN);
+        assert_string_equal(t->facts->cgroup_parent, "/ecs/0123");
+        cleanup_free char *reason = resource_check(t);
+        assert_string_equal(reason, "resource cannot be initialized for task " TEST_ARN
+                                    ": task memory spec builder: container memory limit(65) "
+                                    "greater than task memory limit(64)");
+        t->spec->containers[0]->memory_mib = 64;
+        assert_null(resource_check(t));
+        resource_plan(t);
+        assert_int_equal(t->resource_count, 1);
+        assert_int_equal(t->resources[0].kind, RESOURCE_CGROUP);
+        task_free(t);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -158,6 +220,8 @@ int main(void)
                 cmocka_unit_test(containers_are_created_once_all_is_there),
                 cmocka_unit_test(a_task_volume_is_never_autoprovisioned),
                 cmocka_unit_test(labels_and_options_must_be_equal),
+                cmocka_unit_test(limits_of_a_task_are_exact),
+                cmocka_unit_test(a_container_fits_into_its_task),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "inspect_json.h"
 #include "mem.h"
+#include "task_cgroup.h"
 
 #define NEVER_RAN "TaskStateError: the agent's state was lost before this container was started"
 
@@ -168,10 +169,19 @@ static void take_state(struct container *c, const json_t *inspect)
                 (void)container_apply(c, e, reason);
 }
 
+/* Clean-up removes the control group, too. */
+static void take_cgroup(struct task *t, const json_t *host)
+{
+        cleanup_free char *own = task_cgroup_parent(t->spec->arn);
+        if (strcmp(text(host, "CgroupParent"), own) == 0)
+                text_set(&t->facts->cgroup_parent, own);
+}
+
 struct task *adopt_json_task(json_t *const *inspects, size_t count, int64_t now_ms,
                              const struct log *log)
 {
         struct task *t = task_new(task_spec(inspects, count), now_ms, log);
+        take_cgroup(t, json_object_get(inspects[0], "HostConfig"));
         for (size_t i = 0; i < count; i++)
                 take_state(&t->containers[i], inspects[i]);
         task_settle(t, now_ms);

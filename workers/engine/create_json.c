@@ -205,6 +205,13 @@ void create_json_merge(json_t *base, const json_t *raw)
         }
 }
 
+/* What the raw JSON must not change. */
+static void put_over(json_t *object, const char *name, const char *text)
+{
+        cleanup_free char *key = mem_strdup(find_key(object, name));
+        (void)json_object_set_new(object, key, json_string(text));
+}
+
 static int merge_raw(json_t *base, const char *raw, const char *name, const char *what,
                      struct error *err)
 {
@@ -272,6 +279,8 @@ json_t *create_json(const struct container *c, const struct create_context *x, s
                 (void)json_object_del(config, "ExposedPorts");
                 (void)json_object_del(host, "PortBindings");
         }
+        if (*c->task->facts->cgroup_parent != '\0')
+                put_over(host, "CgroupParent", c->task->facts->cgroup_parent);
         (void)json_object_set(config, "HostConfig", host);
         return json_incref(config);
 }

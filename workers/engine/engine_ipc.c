@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "published.h"
 #include "resource.h"
+#include "task_cgroup.h"
 
 #define HELD_MAX 64
 
@@ -27,6 +28,10 @@ static Ecs__TaskSpec *copy_spec(const Ecs__TaskSpec *s)
 static struct task *new_task(struct engine *e, const Ecs__TaskSpec *s)
 {
         struct task *t = task_new(copy_spec(s), clock_wall_ms(), e->log);
+        if (config_bool(e->config, "ECS_ENABLE_TASK_CPU_MEM_LIMIT", false)) {
+                cleanup_free char *parent = task_cgroup_parent(s->arn);
+                text_set(&t->facts->cgroup_parent, parent);
+        }
         cleanup_free char *reason = resource_check(t);
         if (reason != NULL && *t->spec->invalid_reason == '\0')
                 text_set(&t->spec->invalid_reason, reason);

@@ -44,7 +44,7 @@ char *task_waiting_for(const struct task *t, bool metadata_up)
                         return mem_strdup("the task has a role, and the metadata worker that "
                                           "serves its credentials is not running");
                 if (c->known == S_PULLED && !task_has_resources(t))
-                        return mem_printf("container %s waits for the volumes of the task",
+                        return mem_printf("container %s waits for the volumes and the control group of its task",
                                           c->spec->name);
                 if (c->step == STEP_PULL)
                         return mem_printf("container %s waits for its image %s", c->spec->name,

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "mem.h"
+#include "task_cgroup.h"
 
 static bool is_docker(const Ecs__VolumeSpec *v)
 {
@@ -73,6 +74,8 @@ void resource_plan(struct task *t)
         if (t->resources != NULL)
                 return;
         t->resources = mem_zalloc((t->spec->n_volumes + 1) * sizeof *t->resources);
+        if (*t->facts->cgroup_parent != '\0')
+                add(t, RESOURCE_CGROUP, NULL, mem_strdup(t->facts->cgroup_parent));
         for (size_t i = 0; i < t->spec->n_volumes; i++) {
                 const Ecs__VolumeSpec *v = t->spec->volumes[i];
                 if (is_wanted(t, v))
@@ -123,6 +126,9 @@ char *resource_reason(const struct task *t, const char *format, ...)
 
 char *resource_check(const struct task *t)
 {
+        cleanup_free char *large = *t->facts->cgroup_parent != '\0' ? task_cgroup_check(t) : NULL;
+        if (large != NULL)
+                return resource_reason(t, "%s", large);
         for (size_t i = 0; i < t->spec->n_volumes; i++) {
                 const Ecs__VolumeSpec *v = t->spec->volumes[i];
                 if (is_docker(v) && !resource_volume_is_shared(v) && v->autoprovision)

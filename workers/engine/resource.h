@@ -7,14 +7,14 @@
 
 #include "model.h"
 
-enum resource_kind { RESOURCE_VOLUME };
+enum resource_kind { RESOURCE_CGROUP, RESOURCE_VOLUME };
 enum resource_state { RESOURCE_NONE, RESOURCE_CREATED, RESOURCE_REMOVED };
 
 struct resource {
         enum resource_kind kind;
         enum resource_state state;
-        const Ecs__VolumeSpec *volume; /* borrowed from the task's definition */
-        char *name;                    /* Docker's, of the volume */
+        const Ecs__VolumeSpec *volume; /* of a volume; borrowed from the definition */
+        char *name;                    /* Docker's, of the volume; of the control group */
 };
 
 /* Lists what the task needs, once; later calls do nothing. */

@@ -11,8 +11,10 @@
 #include "engine.h"
 #include "mem.h"
 #include "resource.h"
+#include "task_cgroup.h"
 
 #define VOLUME_MS 300000
+#define CGROUP_MS 60000
 #define RETRY_MS 500
 
 struct resource_run {
@@ -77,6 +79,18 @@ static void run_again(struct resource_run *s)
                 return;
         t->containers[0].retry_at_ms = clock_now_ms() + clock_wait_ms(RETRY_MS);
         engine_wake(e);
+}
+
+/* error: NULL when it is gone. */
+static void run_removed(struct resource_run *s, const char *error)
+{
+        struct task *t;
+        void (*removed)(void *, const char *) = s->removed;
+        void *arg = s->arg;
+        struct resource *r = run_over(s, &t);
+        if (r != NULL && error == NULL)
+                r->state = RESOURCE_REMOVED;
+        removed(arg, error);
 }
 
 static bool is_outage(const struct docker_answer *a)
@@ -175,15 +189,7 @@ static void start_volume(struct resource_run *s, const struct resource *r)
 
 static void on_volume_removed(void *arg, const struct docker_answer *a)
 {
-        struct resource_run *s = arg;
-        struct task *t;
-        void (*removed)(void *, const char *) = s->removed;
-        void *removed_arg = s->arg;
-        bool gone = a->status == 204 || a->status == 404;
-        struct resource *r = run_over(s, &t);
-        if (r != NULL && gone)
-                r->state = RESOURCE_REMOVED;
-        removed(removed_arg, gone ? NULL : a->text);
+        run_removed(arg, a->status == 204 || a->status == 404 ? NULL : a->text);
 }
 
 static void remove_volume(struct resource_run *s, const struct resource *r)
@@ -193,12 +199,69 @@ static void remove_volume(struct resource_run *s, const struct resource *r)
         docker_call(s->engine->docker, "DELETE", path, NULL, VOLUME_MS, on_volume_removed, s);
 }
 
+/* ---- the control group ---- */
+
+static int ask_cgroup(struct resource_run *s, bool remove, ipc_reply_fn done)
+{
+        struct engine *e = s->engine;
+        const struct task *t = engine_find_task(e, s->arn);
+        struct ipc_connection *supervisor = worker_supervisor(e->worker);
+        Ecs__TaskCgroup m = ECS__TASK_CGROUP__INIT;
+        Ecs__Envelope ask = IPC_ENVELOPE(TASK_CGROUP, task_cgroup, &m);
+        m.task_id = (char *)task_id(s->arn);
+        m.remove = remove;
+        if (!remove)
+                task_cgroup_limits(t, config_int(e->config, "ECS_CGROUP_CPU_PERIOD", 100) * 1000,
+                                   config_int(e->config, "ECS_TASK_PIDS_LIMIT", 0), &m);
+        return supervisor != NULL ? ipc_send_request(supervisor, &ask, CGROUP_MS, done, s)
+                                  : -ENOTCONN;
+}
+
+static void on_cgroup_made(void *arg, int status, const Ecs__Envelope *reply, int fd)
+{
+        struct resource_run *s = arg;
+        (void)fd;
+        if (status == 0) {
+                run_made(s);
+                return;
+        }
+        log_error(s->engine->log, "the control group of the task cannot be made", LOG_TASK(s->arn),
+                  LOG_STR("reason", reply != NULL && reply->error != NULL ? reply->error->text
+                                                                          : strerror(-status)));
+        run_failed(s, "CgroupError: Agent could not create task's platform resources");
+}
+
+static void make_cgroup(struct resource_run *s, const struct resource *r)
+{
+        (void)r;
+        int error = ask_cgroup(s, false, on_cgroup_made);
+        if (error != 0)
+                on_cgroup_made(s, error, NULL, -1);
+}
+
+static void on_cgroup_removed(void *arg, int status, const Ecs__Envelope *reply, int fd)
+{
+        (void)fd;
+        run_removed(arg, status == 0                             ? NULL
+                         : reply != NULL && reply->error != NULL ? reply->error->text
+                                                                 : strerror(-status));
+}
+
+static void remove_cgroup(struct resource_run *s, const struct resource *r)
+{
+        (void)r;
+        int error = ask_cgroup(s, true, on_cgroup_removed);
+        if (error != 0)
+                on_cgroup_removed(s, error, NULL, -1);
+}
+
 /* ---- all kinds ---- */
 
 static const struct {
         void (*make)(struct resource_run *s, const struct resource *r);
         void (*remove)(struct resource_run *s, const struct resource *r);
 } kinds[] = {
+        [RESOURCE_CGROUP] = {make_cgroup,  remove_cgroup},
         [RESOURCE_VOLUME] = {start_volume, remove_volume},
 };
 

@@ -1,4 +1,5 @@
 """The control group of a task (version 1, the kernel's own): limits, the containers in it, removal."""
+import contextlib
 import json
 import pathlib
 import shutil
@@ -14,10 +15,13 @@ pytestmark = pytest.mark.skipif(not (ROOT / "memory" / "memory.limit_in_bytes").
                                 reason="no control groups of version 1")
 
 
+@contextlib.contextmanager
 def started(host, **settings):
     a = Agent(host, scale=5, ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION="20s", **settings).start()
-    yield a
-    code = a.stop()
+    try:
+        yield a
+    finally:
+        code = a.stop()
     text = a.log.read_text()
     assert "AddressSanitizer" not in text and "runtime error" not in text, text[-8000:]
     assert code in (0, None), f"exit code {code}\n{a.logs()}"
@@ -25,7 +29,8 @@ def started(host, **settings):
 
 @pytest.fixture(scope="module")
 def agent(host):
-    yield from started(host, ECS_TASK_PIDS_LIMIT="50", ECS_CGROUP_CPU_PERIOD="50ms")
+    with started(host, ECS_TASK_PIDS_LIMIT="50", ECS_CGROUP_CPU_PERIOD="50ms") as a:
+        yield a
 
 
 def limit(arn, file):
@@ -80,10 +85,10 @@ def test_it_is_advertised(agent):
 def test_limits_off(agent, host):
     """E50: no parent, the task runs; nothing is advertised."""
     agent.stop()
-    for agent in started(host, ECS_ENABLE_TASK_CPU_MEM_LIMIT="false"):
+    with started(host, ECS_ENABLE_TASK_CPU_MEM_LIMIT="false") as agent:
         tasks = Tasks(agent)
-        tasks.register("sized", SLEEP, memory="64")
-        (arn,) = tasks.run("sized")
+        tasks.register("plain", SLEEP)
+        (arn,) = tasks.run("plain")
         tasks.wait("RUNNING", arn)
         assert parents(host, tasks, arn) == {""} and groups(arn) == []
         (i,) = agent.aws("describe-container-instances", "--container-instances",
@@ -103,7 +108,7 @@ def test_groups_that_cannot_be_made(agent, host):
                 "memory/memory.limit_in_bytes":
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text("")
-    for agent in started(host, ECS_CGROUP_PATH=str(root)):
+    with started(host, ECS_CGROUP_PATH=str(root)) as agent:
         tasks = Tasks(agent)
         tasks.register("sized", SLEEP, memory="64")
         (arn,) = tasks.run("sized")

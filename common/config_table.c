@@ -64,10 +64,9 @@ const struct config_row config_rows[] = {
          .help = "Docker's socket, as unix:///path."},
         {"ECS_ENGINE_AUTH_TYPE", CONFIG_WORD, .recipients = FOR_ENGINE, .flags = CONFIG_EXACT,
          .json_key = "EngineAuthType", .choices = "docker|dockercfg",
-         .absent = "registry credentials from the configuration",
          .help = "Form of ECS_ENGINE_AUTH_DATA: docker or dockercfg."},
         {"ECS_ENGINE_AUTH_DATA", CONFIG_TEXT, .recipients = FOR_ENGINE, .flags = CONFIG_SECRET,
-         .json_key = "EngineAuthData", .absent = "registry credentials from the configuration",
+         .json_key = "EngineAuthData",
          .help = "Credentials of private registries, as JSON. Never shown."},
         {"ECS_DISABLE_PRIVILEGED", CONFIG_BOOL, .recipients = FOR_BACKEND, .fallback = "false",
          .json_key = "PrivilegedDisabled",
@@ -114,7 +113,6 @@ const struct config_row config_rows[] = {
          .help = "How long Docker may take to create a container."},
         {"ECS_MANIFEST_PULL_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE,
          .fallback = "60000", .min = 30000, .json_key = "ManifestPullTimeout",
-         .absent = "image manifest look-ups",
          .help = "How long the look-up of an image manifest may take."},
         {"ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", CONFIG_DURATION, .recipients = FOR_ENGINE,
          .fallback = "60000", .min = 60000, .json_key = "ImagePullInactivityTimeout",
@@ -128,9 +126,12 @@ const struct config_row config_rows[] = {
          .help = "When images are pulled: default pulls and falls back to the local image, always "
                  "never falls back, once pulls what is not here from an earlier task, "
                  "prefer-cached pulls only what is not here at all."},
+        {"ECS_IMAGE_PULLS_AT_ONCE", CONFIG_INT, .recipients = FOR_ENGINE, .fallback = "10",
+         .flags = CONFIG_DEFAULT_BELOW, .min = 1, .max = 1000,
+         .help = "How many images are pulled at the same time. Further pulls wait in turn; one pull "
+                 "serves all containers that want the same image."},
         {"ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT", CONFIG_BOOL, .recipients = FOR_ENGINE,
          .fallback = "false", .json_key = "DependentContainersPullUpfront",
-         .absent = "pulls ahead of dependsOn",
          .help = "Pull the images of containers at once, even while dependsOn holds their start "
                  "back."},
         {"ECS_SHARED_VOLUME_MATCH_FULL_CONFIG", CONFIG_BOOL, .recipients = FOR_ENGINE,

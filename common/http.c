@@ -89,6 +89,8 @@ static void detach(struct http_request *r)
 static void release(struct http_request *r)
 {
         curl_easy_cleanup(r->easy);
+        for (struct curl_slist *h = r->headers; h != NULL; h = h->next)
+                explicit_bzero(h->data, strlen(h->data));
         curl_slist_free_all(r->headers);
         if (r->ticket != NULL)
                 r->ticket->request = NULL;

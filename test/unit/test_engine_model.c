@@ -108,8 +108,16 @@ static void cycles_are_refused(void **state)
         make_dependency(t->spec->containers[0], "b", "START");
         reason = task_check_dependencies(t);
         assert_null(reason);
+        /* the digest is looked up at once, the image is not pulled before its time (E78) */
+        assert_int_equal(container_next_step(&t->containers[0], true), STEP_MANIFEST);
+        assert_int_equal(container_next_step(&t->containers[1], true), STEP_MANIFEST);
+        t->containers[0].known = t->containers[1].known = S_MANIFEST_PULLED;
         assert_int_equal(container_next_step(&t->containers[0], true), STEP_NONE);
         assert_int_equal(container_next_step(&t->containers[1], true), STEP_PULL);
+        t->pull_upfront = true;
+        assert_int_equal(container_next_step(&t->containers[0], true), STEP_PULL);
+        t->containers[0].known = S_PULLED;
+        assert_int_equal(container_next_step(&t->containers[0], true), STEP_NONE);
         make_dependency(t->spec->containers[1], "a", "START");
         reason = task_check_dependencies(t);
         assert_string_equal(reason, "Task dependencies cannot be resolved, taskArn: "
@@ -142,6 +150,7 @@ static void every_pair_is_decided(void **state)
                 const char cells[S_STATUSES + 1];
         } rows[] = {
                 /* NONE, MANIFEST_PULLED, PULLED, CREATED, RUNNING, STOPPED; letters are initials */
+                {EV_MANIFEST_PULLED, "manifest pulled", "M....."},
                 {EV_PULLED, "pulled", "PP...."},
                 {EV_PULL_FAILED, "pull failed", "SS...."},
                 {EV_CREATED, "created", "CCC..."},
@@ -185,7 +194,7 @@ static void each_state_has_its_next_step(void **state)
                 enum status known;
                 enum step forward, stopping;
         } cases[] = {
-                {S_NONE, STEP_PULL, STEP_STOP},      {S_MANIFEST_PULLED, STEP_PULL, STEP_STOP},
+                {S_NONE, STEP_MANIFEST, STEP_STOP},  {S_MANIFEST_PULLED, STEP_PULL, STEP_STOP},
                 {S_PULLED, STEP_CREATE, STEP_STOP},  {S_CREATED, STEP_START, STEP_STOP},
                 {S_RUNNING, STEP_NONE, STEP_STOP},   {S_STOPPED, STEP_NONE, STEP_NONE},
         };
@@ -281,6 +290,7 @@ static void hopeless_dependents_are_given_up(void **state)
                 task_settle(t, 1);
                 if (cases[i].tail == NULL) {
                         assert_int_equal(a->known, S_NONE);
+                        a->known = S_MANIFEST_PULLED;
                         assert_int_equal(container_next_step(a, true), STEP_PULL);
                 } else {
                         assert_int_equal(t->known, S_STOPPED);

@@ -87,6 +87,8 @@ static void containers_are_created_once_all_is_there(void **state)
         (void)volume(t->spec, "w", "docker", "", "shared");
         resource_plan(t);
         /* images are pulled meanwhile */
+        assert_int_equal(container_next_step(c, true), STEP_MANIFEST);
+        (void)container_apply(c, EV_MANIFEST_PULLED, NULL);
         assert_int_equal(container_next_step(c, true), STEP_PULL);
         (void)container_apply(c, EV_PULLED, NULL);
         for (int i = 0; i < 2; i++) {

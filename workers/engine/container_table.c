@@ -8,6 +8,7 @@
 
 const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
         [S_NONE] = {
+                [EV_MANIFEST_PULLED] = {true, S_MANIFEST_PULLED},
                 [EV_PULLED] = {true, S_PULLED},
                 [EV_PULL_FAILED] = {true, S_STOPPED},
                 [EV_CREATED] = {true, S_CREATED},      /* found by name after a crash */
@@ -21,6 +22,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_PORT_TAKEN] = IGNORED,
         },
         [S_MANIFEST_PULLED] = {
+                [EV_MANIFEST_PULLED] = IGNORED,
                 [EV_PULLED] = {true, S_PULLED},
                 [EV_PULL_FAILED] = {true, S_STOPPED},
                 [EV_CREATED] = {true, S_CREATED},
@@ -34,6 +36,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_PORT_TAKEN] = IGNORED,
         },
         [S_PULLED] = {
+                [EV_MANIFEST_PULLED] = IGNORED,
                 [EV_PULLED] = IGNORED,
                 [EV_PULL_FAILED] = IGNORED,
                 [EV_CREATED] = {true, S_CREATED},
@@ -47,6 +50,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_PORT_TAKEN] = IGNORED,
         },
         [S_CREATED] = {
+                [EV_MANIFEST_PULLED] = IGNORED,
                 [EV_PULLED] = IGNORED,
                 [EV_PULL_FAILED] = IGNORED,
                 [EV_CREATED] = IGNORED,
@@ -60,6 +64,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_PORT_TAKEN] = {true, S_PULLED},   /* nothing was started */
         },
         [S_RUNNING] = {
+                [EV_MANIFEST_PULLED] = IGNORED,
                 [EV_PULLED] = IGNORED,
                 [EV_PULL_FAILED] = IGNORED,
                 [EV_CREATED] = IGNORED,
@@ -73,6 +78,7 @@ const struct container_cell container_cells[S_STATUSES][EV_EVENTS] = {
                 [EV_PORT_TAKEN] = IGNORED,
         },
         [S_STOPPED] = {
+                [EV_MANIFEST_PULLED] = IGNORED,
                 [EV_PULLED] = IGNORED,
                 [EV_PULL_FAILED] = IGNORED,
                 [EV_CREATED] = IGNORED,

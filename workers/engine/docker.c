@@ -35,7 +35,7 @@ struct docker {
         int64_t last_event_s;
 };
 
-struct call {
+struct docker_call {
         struct docker *docker;
         docker_done_fn done;
         void *arg;
@@ -44,6 +44,8 @@ struct call {
         struct http_request *request;
         uv_timer_t *silence;  /* a progress stream's limit for the next line, else NULL */
         uint32_t silence_ms;  /* the limit once the stream has begun */
+        bool begun, silent;   /* the stream has; it has said nothing for too long */
+        docker_line_fn on_line;
 };
 
 static void start(struct docker *d);
@@ -202,7 +204,7 @@ static void on_silence_closed(uv_handle_t *h)
         free(h);
 }
 
-static void finish_call(struct call *c, int error, const char *text, int status, json_t *body)
+static void finish_call(struct docker_call *c, int error, const char *text, int status, json_t *body)
 {
         const char *message = json_string_value(json_object_get(body, "message"));
         struct docker_answer a = {.error = error,
@@ -219,12 +221,12 @@ static void finish_call(struct call *c, int error, const char *text, int status,
 
 static void on_answer(void *arg, int error, const char *text, const struct http_response *r)
 {
-        struct call *c = arg;
+        struct docker_call *c = arg;
         cleanup_json json_t *body =
                 r->body_length > 0 ? json_loadb(r->body, r->body_length, JSON_DECODE_ANY, NULL)
                                    : NULL;
         if (c->stream_error != NULL && (error == 0 || error == -ECANCELED)) {
-                finish_call(c, -EIO, c->stream_error, 0, NULL);
+                finish_call(c, c->silent && !c->begun ? -ETIME : -EIO, c->stream_error, 0, NULL);
                 return;
         }
         if (error == 0 && r->status >= 400 && body == NULL)
@@ -238,7 +240,7 @@ static void on_answer(void *arg, int error, const char *text, const struct http_
 
 static void run(struct docker *d, const char *method, const char *path, const char *body,
                 const char *const *headers, uint32_t timeout_ms, http_chunk_fn on_chunk,
-                struct call *c)
+                struct docker_call *c)
 {
         cleanup_free char *url = mem_printf("http://docker%s%s", d->prefix, path);
         struct http_options o = {.method = method,
@@ -257,25 +259,35 @@ static void run(struct docker *d, const char *method, const char *path, const ch
         c->request = http_start(d->http, &o);
 }
 
-static struct call *new_call(struct docker *d, docker_done_fn done, void *arg)
+static struct docker_call *new_call(struct docker *d, docker_done_fn done, void *arg)
 {
-        struct call *c = mem_zalloc(sizeof *c);
-        *c = (struct call){.docker = d, .done = done, .arg = arg};
+        struct docker_call *c = mem_zalloc(sizeof *c);
+        *c = (struct docker_call){.docker = d, .done = done, .arg = arg};
+        return c;
+}
+
+struct docker_call *docker_start(struct docker *d, const char *method, const char *path,
+                                 const json_t *body, uint32_t timeout_ms, docker_done_fn done,
+                                 void *arg)
+{
+        static const char *const json_headers[] = {"Content-Type: application/json", NULL};
+        cleanup_free char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+        struct docker_call *c = new_call(d, done, arg);
+        run(d, method, path, text, json_headers, timeout_ms, NULL, c);
         return c;
 }
 
 void docker_call(struct docker *d, const char *method, const char *path, const json_t *body,
                  uint32_t timeout_ms, docker_done_fn done, void *arg)
 {
-        static const char *const json_headers[] = {"Content-Type: application/json", NULL};
-        cleanup_free char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-        run(d, method, path, text, json_headers, timeout_ms, NULL, new_call(d, done, arg));
+        (void)docker_start(d, method, path, body, timeout_ms, done, arg);
 }
 
 /* The stream has said nothing for too long: this try is over. */
 static void on_silence(uv_timer_t *t)
 {
-        struct call *c = t->data;
+        struct docker_call *c = t->data;
+        c->silent = true;
         if (c->stream_error == NULL)
                 c->stream_error = mem_strdup("inactivity time exceeded timeout while pulling image");
         http_cancel(c->request);
@@ -283,15 +295,18 @@ static void on_silence(uv_timer_t *t)
 
 static void take_progress(void *arg, const json_t *line)
 {
-        struct call *c = arg;
+        struct docker_call *c = arg;
         const char *e = json_string_value(json_object_get(line, "error"));
         if (e != NULL && c->stream_error == NULL)
                 c->stream_error = mem_strdup(e);
+        if (c->on_line != NULL)
+                c->on_line(c->arg, line);
 }
 
 static bool on_progress(void *arg, const char *data, size_t length)
 {
-        struct call *c = arg;
+        struct docker_call *c = arg;
+        c->begun = true;
         (void)uv_timer_start(c->silence, on_silence, c->silence_ms, 0);
         bool good = json_lines_feed(&c->lines, data, length, take_progress, c);
         if (!good && c->stream_error == NULL)
@@ -299,37 +314,60 @@ static bool on_progress(void *arg, const char *data, size_t length)
         return good;
 }
 
-void docker_split_image(const char *image, char **ret_name, char **ret_tag)
+/* Headers with what a registry is shown. It is copied by the HTTP client, which wipes it. */
+struct auth_headers {
+        char *line;
+        const char *list[2];
+};
+
+static void make_headers(struct auth_headers *h, const char *auth)
 {
-        const char *at = strchr(image, '@');
-        cleanup_free char *before = mem_strndup(image, at != NULL ? (size_t)(at - image)
-                                                                  : strlen(image));
-        char *slash = strrchr(before, '/');
-        char *colon = strchr(slash != NULL ? slash : before, ':');
-        *ret_tag = mem_strdup(at != NULL ? at + 1 : colon != NULL ? colon + 1 : "latest");
-        if (colon != NULL)
-                *colon = '\0';
-        *ret_name = mem_strdup(before);
+        h->line = mem_printf("X-Registry-Auth: %s", auth);
+        h->list[0] = h->line;
+        h->list[1] = NULL;
 }
 
-void docker_pull(struct docker *d, const char *image, const struct docker_pull_limits *limits,
-                 docker_done_fn done, void *arg)
+static void wipe_headers(struct auth_headers *h)
 {
-        static const char *const headers[] = {"X-Registry-Auth: e30=", NULL};
-        char *name, *tag;
-        docker_split_image(image, &name, &tag);
+        explicit_bzero(h->line, strlen(h->line));
+        free(h->line);
+}
+
+struct docker_call *docker_ask_registry(struct docker *d, const char *path, const char *auth,
+                                        uint32_t timeout_ms, docker_done_fn done, void *arg)
+{
+        struct auth_headers h;
+        struct docker_call *c = new_call(d, done, arg);
+        make_headers(&h, auth);
+        run(d, "GET", path, NULL, h.list, timeout_ms, NULL, c);
+        wipe_headers(&h);
+        return c;
+}
+
+struct docker_call *docker_pull(struct docker *d, const char *name, const char *version,
+                                const char *auth, const struct docker_pull_limits *limits,
+                                docker_line_fn on_line, docker_done_fn done, void *arg)
+{
+        struct auth_headers h;
         cleanup_free char *n = docker_escape(name);
-        cleanup_free char *t = docker_escape(tag);
-        cleanup_free char *path = mem_printf("/images/create?fromImage=%s&tag=%s", n, t);
-        free(name);
-        free(tag);
-        struct call *c = new_call(d, done, arg);
+        cleanup_free char *v = docker_escape(version);
+        cleanup_free char *path = mem_printf("/images/create?fromImage=%s&tag=%s", n, v);
+        struct docker_call *c = new_call(d, done, arg);
+        c->on_line = on_line;
         c->silence_ms = (uint32_t)clock_wait_ms(limits->silence_ms);
         c->silence = mem_zalloc(sizeof *c->silence);
         (void)uv_timer_init(d->loop, c->silence);
         c->silence->data = c;
         (void)uv_timer_start(c->silence, on_silence, clock_wait_ms(limits->first_line_ms), 0);
-        run(d, "POST", path, NULL, headers, limits->whole_ms, on_progress, c);
+        make_headers(&h, auth);
+        run(d, "POST", path, NULL, h.list, limits->whole_ms, on_progress, c);
+        wipe_headers(&h);
+        return c;
+}
+
+void docker_cancel(struct docker_call *c)
+{
+        http_cancel(c->request);
 }
 
 char *docker_escape(const char *text)
@@ -382,6 +420,12 @@ void docker_close(struct docker *d)
         d->closing = true;
         http_client_close(d->http);
         uv_close((uv_handle_t *)&d->retry, on_closed);
+}
+
+bool docker_speaks(const struct docker *d, int minor)
+{
+        int known = minor_of(d->api);
+        return (known < NEWEST_API ? known : NEWEST_API) >= minor;
 }
 
 bool docker_is_up(const struct docker *d)

@@ -40,20 +40,35 @@ bool docker_is_up(const struct docker *d);
 const char *docker_version(const struct docker *d);
 const char *docker_api_version(const struct docker *d);
 const char *docker_min_api_version(const struct docker *d);
+/* Whether calls are made in API version 1.minor or a newer one. */
+bool docker_speaks(const struct docker *d, int minor);
 
 /* path without the version, "/containers/…"; body may be NULL, is copied. done exactly once. */
 void docker_call(struct docker *d, const char *method, const char *path, const json_t *body,
                  uint32_t timeout_ms, docker_done_fn done, void *arg);
-/* Pulls; done's text is the error of the progress stream, if any: error is -EIO then. */
+/* A call that can be given up. Owned by the client, valid until done has been called. */
+struct docker_call;
+/* done follows with -ECANCELED, from the loop. */
+void docker_cancel(struct docker_call *c);
+/* As docker_call. */
+struct docker_call *docker_start(struct docker *d, const char *method, const char *path,
+                                 const json_t *body, uint32_t timeout_ms, docker_done_fn done,
+                                 void *arg);
+/* GET of what Docker asks a registry for; auth: X-Registry-Auth, copied, and wiped at the end. */
+struct docker_call *docker_ask_registry(struct docker *d, const char *path, const char *auth,
+                                        uint32_t timeout_ms, docker_done_fn done, void *arg);
+
 struct docker_pull_limits {
         uint32_t whole_ms;
         uint32_t first_line_ms;  /* until the stream's first bytes */
         uint32_t silence_ms;     /* between later ones */
 };
-void docker_pull(struct docker *d, const char *image, const struct docker_pull_limits *limits,
-                 docker_done_fn done, void *arg);
-/* name and tag-or-digest of an image reference; the tag is "latest" when it has neither. Both
- * returned owned. Source: engine.md 5.2. */
-void docker_split_image(const char *image, char **ret_name, char **ret_tag);
+/* One line of a progress stream; borrowed. */
+typedef void (*docker_line_fn)(void *arg, const json_t *line);
+/* Pulls name:version, or name@version for a digest. on_line may be NULL. done's text is the error
+ * of the progress stream, if any: error is -EIO then, or -ETIME when the stream did not begin. */
+struct docker_call *docker_pull(struct docker *d, const char *name, const char *version,
+                                const char *auth, const struct docker_pull_limits *limits,
+                                docker_line_fn on_line, docker_done_fn done, void *arg);
 /* Percent-encodes a path segment. Returns owned. */
 char *docker_escape(const char *text);

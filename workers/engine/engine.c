@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "error.h"
+#include "images_db.h"
 #include "mem.h"
 #include "published.h"
 #include "task_db.h"
@@ -28,6 +29,7 @@ void engine_add_task(struct engine *e, struct task *t)
         struct task **at = &e->tasks;
         while (*at != NULL)
                 at = &(*at)->next;
+        t->pull_upfront = config_bool(e->config, "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT", false);
         *at = t;
 }
 
@@ -82,9 +84,13 @@ static int store_touched(struct engine *e)
                 if (t->touched)
                         r = engine_store(e, t, false);
         if (r == 0)
+                r = images_db_store(e->db, &e->images);
+        if (r == 0)
                 r = state_db_commit(e->db);
         else
                 state_db_rollback(e->db);
+        if (r == 0)
+                images_db_stored(&e->images);
         return r;
 }
 
@@ -202,6 +208,8 @@ void engine_progress(struct engine *e, struct task *t)
                         step_inspect(e, c);
                         continue;
                 }
+                if (c->desired == S_STOPPED)
+                        (void)pull_give_up(c);
                 enum step step = container_next_step(c, e->metadata_peers > 0);
                 if (step != STEP_NONE)
                         step_start(e, c, step);
@@ -284,6 +292,17 @@ static void free_tasks(struct engine *e)
         }
 }
 
+/* What a container's image says is not kept with the container. */
+static void restore_images(struct engine *e)
+{
+        for (struct task *t = e->tasks; t != NULL; t = t->next)
+                for (size_t i = 0; i < t->container_count; i++) {
+                        struct container *c = &t->containers[i];
+                        const struct image *m = images_find(&e->images, c->facts->image_id);
+                        c->image_has_region = m != NULL && m->has_region;
+                }
+}
+
 static int open_db(struct engine *e, struct error *err)
 {
         cleanup_free char *dir = mem_printf("%s/engine", worker_data_dir(e->worker));
@@ -300,6 +319,13 @@ static int open_db(struct engine *e, struct error *err)
         } else if (r < 0) {
                 (void)error_set(err, r, "engine.db cannot be read: %s", strerror(-r));
         }
+        if (r >= 0) {
+                r = images_db_load(e->db, &e->images);
+                if (r < 0)
+                        (void)error_set(err, r, "engine.db: images cannot be read: %s",
+                                        strerror(-r));
+        }
+        restore_images(e);
         e->adopted = r == 0 && task_db_is_adopted(e->db);
         return r;
 }
@@ -334,6 +360,7 @@ int engine_start(struct worker *w, void **ret_state, struct error *err)
         e->docker = docker_new(worker_loop(w),
                                config_text(e->config, "DOCKER_HOST", "unix:///var/run/docker.sock"),
                                &cb, e->log);
+        e->fetches = pull_new_fetches(e, worker_loop(w));
         *ret_state = e;
         worker_ready(w);
         return 0;
@@ -352,6 +379,10 @@ void engine_destroy(void *state)
         struct engine *e = state;
         e->stopping = true;
         stream_relay_close_all(e);
+        for (struct task *t = e->tasks; t != NULL; t = t->next)
+                for (size_t i = 0; i < t->container_count; i++)
+                        (void)pull_give_up(&t->containers[i]);
+        fetches_close(e->fetches);
         docker_close(e->docker);
         uv_close((uv_handle_t *)&e->wake, NULL);
         uv_close((uv_handle_t *)&e->before_poll, NULL);
@@ -362,6 +393,8 @@ void engine_destroy(void *state)
         free_tasks(e);
         state_db_close(e->db);
         uv_run(worker_loop(e->worker), UV_RUN_NOWAIT);
+        fetches_free(e->fetches);
+        images_free(&e->images);
         free(e->agent_id);
         free(e);
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "docker.h"
+#include "fetch.h"
+#include "images.h"
 #include "model.h"
 #include "ports.h"
 #include "state_db.h"
@@ -15,6 +17,8 @@ struct engine {
         const struct config *config;
         struct docker *docker;
         struct state_db *db;
+        struct fetches *fetches;           /* digests and images on their way */
+        struct images images;              /* that tasks have used */
         struct task *tasks;
         struct port_range ports;
         unsigned metadata_peers;           /* connected metadata workers */
@@ -80,6 +84,22 @@ void resource_progress(struct engine *e, struct task *t);
 /* removed: exactly once, now or later; error NULL when it is gone or not the task's to remove. */
 void resource_remove(struct engine *e, struct task *t, const struct resource *r,
                      void (*removed)(void *arg, const char *error), void *arg);
+
+/* pull.c: a container's image. */
+void pull_step(struct engine *e, struct container *c, enum step step);
+/* Nobody needs the image any more; a pull that nobody else waits for ends. Returns whether there was
+ * a step to give up. */
+bool pull_give_up(struct container *c);
+/* What the task's pulls are at, NULL when there are none. Returns owned. */
+char *pull_describe(const struct task *t);
+/* By the settings. Returns owned. */
+struct fetches *pull_new_fetches(struct engine *e, uv_loop_t *loop);
+
+/* images_ipc.c */
+void handle_list_images(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+void handle_remove_image(void *context, struct ipc_request *r, const Ecs__Envelope *m);
+/* Whether a task still has a container of this image; name or id. Source: resources.md B1. */
+bool images_is_used(const struct engine *e, const char *name_or_id);
 
 /* engine_events.c: tells 'ecsctl events' what has changed since it was last called for t. */
 void engine_tell_changes(struct engine *e, struct task *t);

@@ -199,7 +199,9 @@ static void handle_outbox_sent(void *context, struct ipc_request *r, const Ecs__
 /* What a task waits for is told as it is now, not as it was when something was last stored. */
 static void refresh_waiting(const struct engine *e, struct task *t)
 {
-        cleanup_free char *waiting = task_waiting_for(t, e->metadata_peers > 0);
+        cleanup_free char *waiting = pull_describe(t);
+        if (waiting == NULL)
+                waiting = task_waiting_for(t, e->metadata_peers > 0);
         if (strcmp(waiting, t->facts->waiting_for) != 0)
                 text_set(&t->facts->waiting_for, waiting);
 }
@@ -259,6 +261,8 @@ const struct ipc_handler engine_handlers[IPC_BODY_MAX] = {
         [ECS__ENVELOPE__BODY_GET_TASKS] = {handle_get_tasks,
                                            PEER_BACKEND | PEER_METADATA | PEER_CTL, WHEN_READY},
         [ECS__ENVELOPE__BODY_GET_INVENTORY] = {handle_get_inventory, PEER_BACKEND, WHEN_READY},
+        [ECS__ENVELOPE__BODY_LIST_IMAGES] = {handle_list_images, PEER_CTL_ROOT, WHEN_READY},
+        [ECS__ENVELOPE__BODY_REMOVE_IMAGE] = {handle_remove_image, PEER_CTL_ROOT, WHEN_READY},
         [ECS__ENVELOPE__BODY_OPEN_LOGS] = {handle_open_logs, PEER_CTL, WHEN_READY},
         [ECS__ENVELOPE__BODY_EXEC_START] = {handle_exec_start, PEER_CTL_ROOT, WHEN_READY},
         [ECS__ENVELOPE__BODY_EXEC_RESIZE] = {handle_exec_resize, PEER_CTL_ROOT, WHEN_READY},

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "image_ref.h"
+#include "images.h"
 #include "mem.h"
 #include "port_mapping.h"
 
@@ -280,42 +282,14 @@ void inspect_json_apply(struct container *c, const json_t *inspect)
 
 /* ---- images ---- */
 
-/* "docker.io/library/x" and "x" are one name; the tag does not count. */
-static char *plain_name(const char *image)
-{
-        const char *end = strchr(image, '@');
-        const char *slash = strrchr(image, '/');
-        const char *colon = strchr(slash != NULL ? slash : image, ':');
-        if (end == NULL || (colon != NULL && colon < end))
-                end = colon;
-        cleanup_free char *name = end != NULL ? mem_strndup(image, (size_t)(end - image))
-                                              : mem_strdup(image);
-        static const char *const prefixes[] = {"docker.io/", "index.docker.io/", "library/"};
-        const char *p = name;
-        for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-                if (strncmp(p, prefixes[i], strlen(prefixes[i])) == 0)
-                        p += strlen(prefixes[i]);
-        return mem_strdup(p);
-}
-
 void inspect_json_apply_image(struct container *c, const json_t *image)
 {
-        size_t i;
-        json_t *e;
-        cleanup_free char *name = plain_name(c->spec->image);
+        struct image_ref r;
+        image_ref_init(&r, c->spec->image);
+        const char *digest = image_ref_find_digest(&r, json_object_get(image, "RepoDigests"));
+        image_ref_deinit(&r);
         set(c, &c->facts->image_id, text(image, "Id"));
-        json_array_foreach(json_object_get(image, "RepoDigests"), i, e) {
-                const char *digest = json_string_value(e) != NULL
-                                             ? strchr(json_string_value(e), '@')
-                                             : NULL;
-                cleanup_free char *other = digest != NULL ? plain_name(json_string_value(e)) : NULL;
-                if (other != NULL && strcmp(other, name) == 0)
-                        set(c, &c->facts->image_digest, digest + 1);
-        }
-        json_array_foreach(json_object_get(json_object_get(image, "Config"), "Env"), i, e) {
-                const char *v = json_string_value(e);
-                if (v != NULL && (strncmp(v, "AWS_REGION=", 11) == 0 ||
-                                  strncmp(v, "AWS_DEFAULT_REGION=", 19) == 0))
-                        c->image_has_region = true;
-        }
+        if (*c->facts->image_digest == '\0' && digest != NULL)
+                set(c, &c->facts->image_digest, digest);
+        c->image_has_region = images_has_region(image);
 }

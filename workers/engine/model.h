@@ -14,6 +14,7 @@ enum status { S_NONE, S_MANIFEST_PULLED, S_PULLED, S_CREATED, S_RUNNING, S_STOPP
 
 /* What happened to a container, translated at the border from Docker's answers and events. */
 enum container_event {
+        EV_MANIFEST_PULLED, /* the digest is known, or will not be */
         EV_PULLED,        /* image is there */
         EV_PULL_FAILED,
         EV_CREATED,
@@ -29,7 +30,7 @@ enum container_event {
 };
 
 /* The operation under way for a container; at most one. */
-enum step { STEP_NONE, STEP_PULL, STEP_CREATE, STEP_START, STEP_STOP, STEP_INSPECT };
+enum step { STEP_NONE, STEP_MANIFEST, STEP_PULL, STEP_CREATE, STEP_START, STEP_STOP, STEP_INSPECT };
 
 struct resource;
 
@@ -43,6 +44,9 @@ struct container {
         bool look_again;                   /* an event came during a step */
         bool stopped_again;                /* the one extra stop of E62 was used */
         bool may_run;                      /* a start was asked, its outcome is unknown */
+        bool digest_resolved;              /* here, from the image's tag: it is told to ECS */
+        struct pull_run *pull;             /* pull.c: the image step under way … */
+        struct fetch_want *fetch;          /* … and what it waits for, NULL = a short look */
         bool image_has_region;             /* the image sets AWS_REGION or AWS_DEFAULT_REGION */
         uint64_t retry_at_ms;              /* no step before this time; 0 = now */
         unsigned tries;
@@ -64,6 +68,7 @@ struct task {
         int64_t stopped_ms;                /* wall clock; 0 = not stopped */
         int64_t sweep_at_ms;               /* clean-up failed: not before this time */
         unsigned sweep_tries;
+        bool pull_upfront;                 /* images are pulled before dependencies are met */
         bool dirty;                        /* facts differ from what is stored */
         bool touched;                      /* to be stored and taken further, this loop turn */
         struct log log;

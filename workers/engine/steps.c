@@ -1,4 +1,4 @@
-/* steps: one Docker operation for one container: image, create, start, stop, inspect. A step names
+/* steps: one Docker operation for one container: create, start, stop, inspect. A step names
  * its container by ARN and name, so that nothing dangles when the task goes meanwhile. Each ends in
  * exactly one event for the table, then engine_commit. Source: engine.md 1.3, 3.1, 4. */
 #include <errno.h>
@@ -18,8 +18,6 @@
 #include "port_mapping.h"
 #include "random.h"
 
-#define PULL_TRIES   5
-#define PULL_BEGIN_MS 300000
 #define CREATE_TRIES 20
 #define STOP_TRIES   5
 #define PORT_TRIES   10
@@ -36,7 +34,7 @@ struct step_run {
         char *arn, *name;
         enum step step;
         unsigned limit_ms;  /* of the call under way, for the time-out's text */
-        char *error;        /* of the pull or create, while its effect is looked for */
+        char *error;        /* of the create, while its effect is looked for */
         bool taken;         /* Docker says that the container's name is in use */
 };
 
@@ -210,124 +208,6 @@ void step_inspect(struct engine *e, struct container *c)
         inspect_then_end(run_new(e, c, STEP_INSPECT), c);
 }
 
-/* ---- image ---- */
-
-static void start_pull(struct step_run *s, struct container *c);
-
-static void on_pull_image(void *arg, const struct docker_answer *a)
-{
-        struct step_run *s = arg;
-        struct container *c = run_container(s);
-        if (c == NULL || is_outage(a)) {
-                run_again(s, c, 500);
-                return;
-        }
-        c->task->facts->pull_stopped_at_ms = clock_wall_ms();
-        if (a->status == 200) {
-                inspect_json_apply_image(c, a->body);
-                if (s->error != NULL)
-                        log_warn(&c->log, "pull failed, using the image that is here",
-                                 LOG_STR("reason", s->error));
-                c->tries = 0;
-                run_end(s, c, EV_PULLED, NULL);
-                return;
-        }
-        cleanup_free char *reason =
-                mem_printf("CannotPullContainerError: %s",
-                           s->error != NULL ? s->error : "the image has gone");
-        run_end(s, c, EV_PULL_FAILED, reason);
-}
-
-static void inspect_image(struct step_run *s, struct container *c, docker_done_fn done)
-{
-        /* slashes stay: the name is a path to Docker */
-        cleanup_free char *path = mem_printf("/images/%s/json", c->spec->image);
-        docker_call(s->engine->docker, "GET", path, NULL, INSPECT_MS, done, s);
-}
-
-static bool keeps_no_cache(const struct engine *e)
-{
-        const char *b = config_text(e->config, "ECS_IMAGE_PULL_BEHAVIOR", "default");
-        return strcmp(b, "always") == 0 || strcmp(b, "once") == 0;
-}
-
-/* A failed try: an image that only exists here (no registry knows it) is used at once; others are
- * tried again. */
-static void on_pull_retry(void *arg, const struct docker_answer *a)
-{
-        struct step_run *s = arg;
-        struct container *c = run_container(s);
-        if (c == NULL || is_outage(a)) {
-                run_again(s, c, 500);
-                return;
-        }
-        bool here = a->status == 200;
-        bool only_here = here && json_array_size(json_object_get(a->body, "RepoDigests")) == 0;
-        bool last = ++c->tries >= PULL_TRIES;
-        if (keeps_no_cache(s->engine) && last) {
-                cleanup_free char *reason = mem_printf("CannotPullContainerError: %s", s->error);
-                task_want_stopped(c->task, NULL);
-                run_end(s, c, EV_PULL_FAILED, reason);
-        } else if ((only_here && !keeps_no_cache(s->engine)) || last) {
-                on_pull_image(s, a);
-        } else {
-                double wait = 1100;
-                for (unsigned i = 1; i < c->tries; i++)
-                        wait = wait * 2 < 5000 ? wait * 2 : 5000;
-                run_again(s, c, (uint64_t)(wait * (1 + 0.2 * random_unit())));
-        }
-}
-
-static void on_pulled(void *arg, const struct docker_answer *a)
-{
-        struct step_run *s = arg;
-        struct container *c = run_container(s);
-        if (c == NULL || is_outage(a)) {
-                run_again(s, c, 500);
-                return;
-        }
-        if (a->error == 0 && a->status == 200) {
-                inspect_image(s, c, on_pull_image);
-                return;
-        }
-        s->error = a->error == -ETIMEDOUT || a->error == -EIO
-                           ? mem_strdup(a->text)
-                           : mem_printf("Error response from daemon: %s", a->text);
-        inspect_image(s, c, on_pull_retry);
-}
-
-static void start_pull(struct step_run *s, struct container *c)
-{
-        struct engine *e = s->engine;
-        if (c->task->facts->pull_started_at_ms == 0)
-                c->task->facts->pull_started_at_ms = clock_wall_ms();
-        const struct docker_pull_limits limits = {
-                .whole_ms = (uint32_t)config_int(e->config, "ECS_IMAGE_PULL_TIMEOUT", 7200000),
-                .first_line_ms = PULL_BEGIN_MS,
-                .silence_ms = (uint32_t)config_int(e->config,
-                                                   "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", 60000)};
-        docker_pull(e->docker, c->spec->image, &limits, on_pulled, s);
-}
-
-static void on_prefer_cached(void *arg, const struct docker_answer *a)
-{
-        struct step_run *s = arg;
-        struct container *c = run_container(s);
-        if (c == NULL || a->status == 200)
-                on_pull_image(s, a);
-        else
-                start_pull(s, c);
-}
-
-static void step_pull(struct step_run *s, struct container *c)
-{
-        const char *b = config_text(s->engine->config, "ECS_IMAGE_PULL_BEHAVIOR", "default");
-        if (strcmp(b, "prefer-cached") == 0)
-                inspect_image(s, c, on_prefer_cached);
-        else
-                start_pull(s, c);
-}
-
 /* ---- create ---- */
 
 static void on_created(void *arg, const struct docker_answer *a)
@@ -354,6 +234,21 @@ static void on_created(void *arg, const struct docker_answer *a)
                 run_end(s, c, EV_CREATE_FAILED, s->error);
 }
 
+/* A task definition may ask for an API version; calls are made in the newest that both sides speak,
+ * so only one that Docker does not have matters (E93). What is no version asks for nothing. */
+static int check_version(const struct engine *e, const char *wanted, struct error *err)
+{
+        int minor, has;
+        char rest;
+        const char *api = docker_api_version(e->docker);
+        if (sscanf(wanted, "1.%d%c", &minor, &rest) != 1 || api == NULL ||
+            sscanf(api, "1.%d", &has) != 1 || minor <= has)
+                return 0;
+        return error_set_name(err, -EPROTONOSUPPORT, "CannotGetDockerClientVersionError",
+                              "the task asks for Docker API version %s, this Docker speaks %s",
+                              wanted, api);
+}
+
 static void create_now(struct step_run *s, struct container *c)
 {
         struct engine *e = s->engine;
@@ -364,7 +259,9 @@ static void create_now(struct step_run *s, struct container *c)
                 .region = config_text(e->config, "REGION", ""),
                 .agent_id = e->agent_id,
         };
-        cleanup_json json_t *body = create_json(c, &x, &err);
+        cleanup_json json_t *body = NULL;
+        if (check_version(e, c->spec->docker_config_version, &err) == 0)
+                body = create_json(c, &x, &err);
         if (body == NULL) {
                 cleanup_free char *reason = mem_printf("%s: %s", err.name, err.text);
                 run_end(s, c, EV_CREATE_FAILED, reason);
@@ -560,10 +457,13 @@ static void step_stop(struct step_run *s, struct container *c)
 void step_start(struct engine *e, struct container *c, enum step step)
 {
         static void (*const starts[])(struct step_run *, struct container *) = {
-                [STEP_NONE] = NULL,         [STEP_PULL] = step_pull,
                 [STEP_CREATE] = step_create, [STEP_START] = step_run_start,
                 [STEP_STOP] = step_stop,    [STEP_INSPECT] = inspect_then_end,
         };
+        if (step == STEP_MANIFEST || step == STEP_PULL) {
+                pull_step(e, c, step);
+                return;
+        }
         if (step == STEP_START || step == STEP_INSPECT)
                 c->tries = 0;
         starts[step](run_new(e, c, step), c);

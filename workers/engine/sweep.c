@@ -57,6 +57,9 @@ static void forget(struct sweep_run *s, struct task *t)
                 while (*at != t)
                         at = &(*at)->next;
                 *at = t->next;
+                for (size_t i = 0; i < t->container_count; i++)
+                        images_used(&e->images, t->containers[i].facts->image_id, clock_wall_ms());
+                e->touched = true;
                 log_info(&t->log, "task is cleaned up");
                 task_free(t);
                 engine_announce(e);

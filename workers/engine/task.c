@@ -132,6 +132,12 @@ struct task *task_restore(Ecs__TaskSpec *spec, Ecs__TaskFacts *facts, int64_t st
 {
         struct task *t = assemble(spec, facts, log);
         t->stopped_ms = stopped_ms;
+        for (size_t i = 0; i < t->container_count; i++) {
+                struct container *c = &t->containers[i];
+                c->digest_resolved = c->known >= S_MANIFEST_PULLED &&
+                                     *c->facts->image_digest != '\0' &&
+                                     strchr(c->spec->image, '@') == NULL;
+        }
         return t;
 }
 
@@ -318,8 +324,7 @@ static bool is_reportable(const struct container *c)
                 return false;
         if (c->known == S_RUNNING || c->known == S_STOPPED)
                 return true;
-        return c->reported < S_MANIFEST_PULLED && c->known >= S_MANIFEST_PULLED &&
-               *c->facts->image_digest != '\0' && strchr(c->spec->image, '@') == NULL;
+        return c->reported < S_MANIFEST_PULLED && c->known >= S_MANIFEST_PULLED && c->digest_resolved;
 }
 
 static const char *wire_status(enum status s)
@@ -380,8 +385,7 @@ static Ecs__ContainerChange *container_change(const struct container *c)
 static bool has_digest(const struct task *t)
 {
         for (size_t i = 0; i < t->container_count; i++)
-                if (*t->containers[i].facts->image_digest != '\0' &&
-                    strchr(t->containers[i].spec->image, '@') == NULL)
+                if (t->containers[i].digest_resolved)
                         return true;
         return false;
 }

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "error.h"
+#include "images_db.h"
 #include "mem.h"
 #include "published.h"
 
@@ -21,6 +22,7 @@ static const char *const migrations[] = {
         "CREATE TABLE adoption(done_ms INTEGER NOT NULL)",
         published_migration_gone,
         published_migration_epoch,
+        images_migration,
         NULL,
 };
 

@@ -82,11 +82,19 @@ static void on_handle_closed(uv_handle_t *h)
         free(c);
 }
 
+/* Frames may hold credentials. */
+static void wipe(struct buf *b)
+{
+        if (b->data != NULL)
+                explicit_bzero(b->data, b->size);
+        buf_clear(b);
+}
+
 static void free_out(struct out_frame *f)
 {
         for (size_t i = 0; i < f->fd_count; i++)
                 (void)close(f->fds[i]);
-        buf_clear(&f->bytes);
+        wipe(&f->bytes);
         free(f);
 }
 
@@ -119,7 +127,7 @@ void ipc_connection_close(struct ipc_connection *c, const char *reason)
         for (size_t i = 0; i < c->in_fd_count; i++)
                 (void)close(c->in_fds[i]);
         c->in_fd_count = 0;
-        buf_clear(&c->in);
+        wipe(&c->in);
         (void)uv_poll_stop(&c->poll);
         uv_close((uv_handle_t *)&c->poll, on_handle_closed);
         uv_close((uv_handle_t *)&c->timer, on_handle_closed);

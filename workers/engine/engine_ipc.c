@@ -36,8 +36,6 @@ static struct task *new_task(struct engine *e, const Ecs__TaskSpec *s)
         if (reason != NULL && *t->spec->invalid_reason == '\0')
                 text_set(&t->spec->invalid_reason, reason);
         task_admit(t, clock_wall_ms());
-        log_info(&t->log, "task accepted", LOG_STR("family", s->family),
-                 LOG_STR("version", s->version));
         return t;
 }
 
@@ -82,8 +80,18 @@ static int accept_tasks(struct engine *e, const Ecs__RunTasks *m)
         return 0;
 }
 
+static void log_accepted(const struct task *t)
+{
+        for (; t != NULL; t = t->next)
+                log_info(&t->log, "task accepted", LOG_STR("family", t->spec->family),
+                         LOG_STR("version", t->spec->version));
+}
+
 static void run_tasks(struct engine *e, struct ipc_request *r, const Ecs__RunTasks *m)
 {
+        struct task **end = &e->tasks;
+        while (*end != NULL)
+                end = &(*end)->next;
         int error = state_db_begin(e->db);
         if (error == 0)
                 error = accept_tasks(e, m);
@@ -96,6 +104,7 @@ static void run_tasks(struct engine *e, struct ipc_request *r, const Ecs__RunTas
                 worker_exit(e->worker, 1);
                 return;
         }
+        log_accepted(*end);
         Ecs__RunTasksReply reply = ECS__RUN_TASKS_REPLY__INIT;
         Ecs__Envelope answer = IPC_ENVELOPE(RUN_TASKS_REPLY, run_tasks_reply, &reply);
         ipc_reply(r, &answer);

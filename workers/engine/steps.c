@@ -448,7 +448,8 @@ static void step_stop(struct step_run *s, struct container *c)
                 seconds = config_int(s->engine->config, "ECS_CONTAINER_STOP_TIMEOUT", 30000) / 1000;
         cleanup_free char *tail = mem_printf("/stop?t=%lld", (long long)seconds);
         cleanup_free char *path = container_path(c, tail);
-        s->limit_ms = (unsigned)seconds * 1000 * clock_scale() + STOP_EXTRA_MS;
+        int64_t limit = seconds * 1000 * clock_scale() + STOP_EXTRA_MS;
+        s->limit_ms = limit < INT32_MAX ? (uint32_t)limit : INT32_MAX;
         docker_call(s->engine->docker, "POST", path, NULL, s->limit_ms, on_stopped, s);
 }
 

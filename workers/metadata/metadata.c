@@ -123,6 +123,10 @@ static void handle_get_held(void *context, struct ipc_request *r, const Ecs__Env
         (void)e;
         Ecs__Held held = ECS__HELD__INIT;
         held.n_ids = credentials_list(context, list, CREDENTIALS_MAX);
+        if (held.n_ids == CREDENTIALS_MAX)
+                log_warn(((struct metadata *)context)->log,
+                         "more credentials are held than are told; the rest is kept here only",
+                         LOG_INT("told", CREDENTIALS_MAX));
         held.ids = mem_zalloc((held.n_ids + 1) * sizeof *held.ids);
         for (size_t i = 0; i < held.n_ids; i++)
                 held.ids[i] = list[i]->id;

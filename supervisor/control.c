@@ -17,6 +17,7 @@
 #include "mem.h"
 
 #define NOTICES_MAX 32
+#define LOOKERS_MAX 64 /* so that operators cannot use up the descriptors */
 
 #define QUEUE_MAX (2u << 20) /* not yet read by one ecsctl */
 
@@ -24,6 +25,7 @@ struct control_socket {
         uv_poll_t poll;
         int fd;
         char *path;
+        unsigned lookers;   /* connections that may only look */
         struct held *held;  /* changes that wait for a worker's state */
 };
 
@@ -211,7 +213,10 @@ const struct ipc_handler supervisor_ctl_handlers[IPC_BODY_MAX] = {
 
 static void on_connection_closed(void *arg, struct ipc_connection *c, const char *reason)
 {
+        struct supervisor *s = arg;
         (void)reason;
+        if (s->control != NULL && ipc_connection_peer(c) == PEER_CTL)
+                s->control->lookers--;
         debug_connection_closed(arg, c);
         events_connection_closed(arg, c);
 }
@@ -232,6 +237,11 @@ static void on_accept(uv_poll_t *h, int status, int events)
                 return;
         }
         bool may_change = who.uid == 0 || who.uid == geteuid();
+        if (!may_change && s->control->lookers == LOOKERS_MAX) {
+                (void)close(fd);
+                return;
+        }
+        s->control->lookers += !may_change;
         struct ipc_connection_options o = {.peer = may_change ? PEER_CTL_ROOT : PEER_CTL,
                                            .max_frame = IPC_FRAME_MAX_CONTROL,
                                            .max_queue = QUEUE_MAX,

@@ -19,6 +19,8 @@ const char published_migration[] =
 const char published_migration_gone[] =
         "ALTER TABLE published_task ADD COLUMN gone_ms INTEGER NOT NULL DEFAULT 0";
 
+const char published_migration_adoption[] = "CREATE TABLE adoption(done_ms INTEGER NOT NULL)";
+
 #define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 const char published_migration_epoch[] =
@@ -27,11 +29,14 @@ const char published_migration_epoch[] =
         "UPDATE sqlite_sequence SET seq = max(seq, " NOW_MS ") WHERE name = 'outbox';"
         "UPDATE published_sequence SET last = max(last, " NOW_MS ")";
 
-enum { READ_OUTBOX, READ_TASKS };
+#define READER_VERSION 3 /* of the engine's migrations, with all tables that are read */
+
+enum { READ_OUTBOX, READ_TASKS, IS_ADOPTED };
 static const char *const reader_statements[] = {
         [READ_OUTBOX] = "SELECT id, change FROM outbox WHERE id > ?1 ORDER BY id",
         [READ_TASKS] = "SELECT sequence, arn, facts FROM published_task WHERE sequence > ?1"
                        " ORDER BY sequence",
+        [IS_ADOPTED] = "SELECT 1 FROM adoption LIMIT 1",
 };
 static const struct state_db_spec reader_spec = {
         .file = "engine.db",
@@ -41,7 +46,7 @@ static const struct state_db_spec reader_spec = {
 
 int published_open(const char *dir, struct state_db **ret, struct error *err)
 {
-        return state_db_open_reader(dir, &reader_spec, 1, ret, err);
+        return state_db_open_reader(dir, &reader_spec, READER_VERSION, ret, err);
 }
 
 int published_read_outbox(struct state_db *db, int64_t after,
@@ -84,6 +89,14 @@ int published_read_tasks(struct state_db *db, int64_t after,
                 fn(arg, sqlite3_column_int64(s, 0), state_db_column_text(s, 1), facts);
         }
         return r;
+}
+
+bool published_is_adopted(struct state_db *db)
+{
+        sqlite3_stmt *s = state_db_statement(db, IS_ADOPTED);
+        int r = state_db_row(db, s);
+        (void)sqlite3_reset(s);
+        return r == 1;
 }
 
 /* The writer's statements are prepared by call: a handful a second, and the engine's own table of

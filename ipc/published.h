@@ -1,7 +1,8 @@
-/* published: the two tables of engine.db that other workers read, and how. DESIGN section 5.
+/* published: the tables of engine.db that other workers read, and how. DESIGN section 5.
  * The engine writes them in the transaction that makes them true. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine.pb-c.h"
@@ -15,6 +16,9 @@ extern const char published_migration[];
 /* A later one: gone_ms, when a task went, so that its tombstone goes a day after it. */
 extern const char published_migration_gone[];
 
+/* The engine's version 3: adoption(done_ms INTEGER) has a row once the containers of an earlier
+ * database have been looked for. */
+extern const char published_migration_adoption[];
 /* A later one: numbers go on from the time in ms, so that those of a database that was lost are not
  * given again: readers remember them, and the backend's sent marks would swallow a new change. */
 extern const char published_migration_epoch[];
@@ -30,6 +34,9 @@ int published_read_tasks(struct state_db *db, int64_t after,
                          void (*fn)(void *arg, int64_t sequence, const char *arn,
                                     Ecs__TaskFacts *facts),
                          void *arg);
+/* True once published_task names every task that runs: a new engine.db is empty until the engine
+ * has adopted the containers that are there. False also when it cannot be read. */
+bool published_is_adopted(struct state_db *db);
 /* Writers (engine, inside its transaction). */
 int published_write_outbox(struct state_db *db, const char *task_arn,
                            const Ecs__StateChange *change, int64_t *ret_id);

@@ -111,6 +111,10 @@ def test_a_stop_that_comes_before_docker_answers(host):
             # the backend hands over at once; nothing may be concluded from an empty database
             wait_for("the engine is back", lambda: agent.pid("engine"))
             assert tasks.describe(arn)[0]["lastStatus"] == "RUNNING"
+            # an id that a new metadata worker does not know may be that of a running task
+            agent.ctl("restart", "metadata")
+            answer = host.run("curl", "-s", "http://127.0.0.1:51679/v2/credentials/x").stdout
+            assert json.loads(answer)["code"] == "CredentialsUninitialized"
         finally:
             host.dockerd.send_signal(signal.SIGCONT)
         (task,) = tasks.wait("STOPPED", arn)

@@ -17,7 +17,8 @@
 
 static char data_dir[] = "/tmp/ecs-metadata-tasks-XXXXXX";
 static const char *const migrations[] = {published_migration, published_migration_gone,
-                                         published_migration_epoch, NULL};
+                                         published_migration_adoption, published_migration_epoch,
+                                         NULL};
 static const struct state_db_spec spec = {.file = "engine.db", .migrations = migrations};
 
 static char *path_of(const char *name)
@@ -110,6 +111,13 @@ static void a_new_database_is_followed(void **state)
         tasks_refresh(&m);
         assert_non_null(tasks_find_endpoint(&m, "id-adopted"));
         assert_null(tasks_find_endpoint(&m, "id-old"));
+        /* until then an id nobody knows may be that of a task that runs */
+        assert_false(m.adopted);
+        assert_int_equal(sqlite3_exec(state_db_handle(engine), "INSERT INTO adoption VALUES(1)",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
+        tasks_refresh(&m);
+        assert_true(m.adopted);
         state_db_close(engine);
         tasks_free(&m);
 }

@@ -18,8 +18,7 @@ static const char *const migrations[] = {
         "CREATE TABLE task(arn TEXT PRIMARY KEY, spec BLOB NOT NULL,"
         "  stopped_ms INTEGER NOT NULL DEFAULT 0, arrived INTEGER NOT NULL);"
         "CREATE INDEX outbox_task ON outbox(task_arn)",
-        /* has a row once the containers of an earlier database have been looked for */
-        "CREATE TABLE adoption(done_ms INTEGER NOT NULL)",
+        published_migration_adoption,
         published_migration_gone,
         published_migration_epoch,
         images_migration,

@@ -40,6 +40,7 @@ struct metadata {
         const struct config *config;
         struct state_db *db; /* engine.db, reading; NULL until it is there */
         int64_t sequence;
+        bool adopted; /* the tasks that run are known: another id is nobody's */
         struct shown_task *tasks;
         struct endpoint **by_id; /* sorted by endpoint id; only those Docker knows */
         size_t n_by_id;

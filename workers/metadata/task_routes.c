@@ -113,7 +113,7 @@ static void handle_credentials(struct request *r)
         const Ecs__TaskCredentials *c = credentials_find(r->metadata, r->id);
         if (c == NULL) {
                 tasks_refresh(r->metadata);
-                if (tasks_know_credentials(r->metadata, r->id))
+                if (!r->metadata->adopted || tasks_know_credentials(r->metadata, r->id))
                         credentials_error(r, 503, "CredentialsUninitialized",
                                           "Credentials uninitialized for ID");
                 else

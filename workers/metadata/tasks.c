@@ -101,11 +101,14 @@ void tasks_refresh(struct metadata *m)
                 return;
         }
         int64_t before = m->sequence;
+        bool adopted = m->adopted || published_is_adopted(m->db); /* before the tasks are read */
         int r = published_read_tasks(m->db, m->sequence, take, m);
         if (m->sequence != before) {
                 index_endpoints(m);
                 credentials_prune(m);
         }
+        if (r == 0)
+                m->adopted = adopted;
         if (r < 0) {
                 log_warn(m->log, "engine.db cannot be read, opening it again",
                          LOG_STR("reason", state_db_error(m->db)));

@@ -195,6 +195,21 @@ static void credentials_are_served_first_and_acknowledged_one_by_one(void **stat
         }
 }
 
+/* Nothing would ever drop them: a task that never was has no end. */
+static void credentials_the_engine_did_not_take_are_not_kept(void **state)
+{
+        (void)state;
+        receive_quoted(PAYLOAD("p", TASK("t", ",'roleCredentials':" CREDENTIALS("A"))));
+        assert_null(fake.backend.held);
+        fake.status = -EIO;
+        fake_run();
+        assert_null(fake.backend.held);
+        fake.status = 0;
+        receive_quoted(PAYLOAD("p", TASK("t", ",'roleCredentials':" CREDENTIALS("A"))));
+        fake_run();
+        assert_non_null(fake.backend.held);
+}
+
 /* B14 */
 static void a_bad_task_keeps_the_payload_from_being_acknowledged(void **state)
 {
@@ -363,6 +378,7 @@ int main(void)
                 T(an_engine_that_fails_gets_no_ack),
                 T(an_empty_payload_is_acknowledged),
                 T(credentials_are_served_first_and_acknowledged_one_by_one),
+                T(credentials_the_engine_did_not_take_are_not_kept),
                 T(a_bad_task_keeps_the_payload_from_being_acknowledged),
                 T(a_task_without_an_arn_is_left_out),
                 T(a_stop_needs_no_more_than_the_arn),

@@ -13,32 +13,27 @@
 
 #define WAIT_MS 60000  /* by then ACS has sent the payload again */
 
-struct credential_ack {
-        char *id, *expiration;
-};
-
 struct payload {
         struct payload *next;
         struct backend *backend;
         char *message_id, *cluster_arn, *instance_arn;
         Ecs__TaskSpec **tasks;
         size_t task_count;
-        struct credential_ack *acks;
-        size_t ack_count;
+        Ecs__TaskCredentials **credentials;
+        size_t credential_count;
         bool all_good;
         bool served;  /* metadata has its credentials */
+        unsigned metadata_ups; /* when it took them */
 };
 
 static void payload_free(struct payload *p)
 {
         for (size_t i = 0; i < p->task_count; i++)
                 ecs__task_spec__free_unpacked(p->tasks[i], NULL);
-        for (size_t i = 0; i < p->ack_count; i++) {
-                free(p->acks[i].id);
-                free(p->acks[i].expiration);
-        }
+        for (size_t i = 0; i < p->credential_count; i++)
+                task_credentials_free(p->credentials[i]);
         free(p->tasks);
-        free(p->acks);
+        free(p->credentials);
         free(p->message_id);
         free(p->cluster_arn);
         free(p->instance_arn);
@@ -47,17 +42,29 @@ static void payload_free(struct payload *p)
 
 /* ---- to the engine ---- */
 
+/* The engine has the tasks: from now on their credentials are kept until the tasks have ended. */
+static void hold_credentials(const struct payload *p)
+{
+        struct backend *b = p->backend;
+        for (size_t i = 0; i < p->credential_count; i++)
+                task_credentials_hold(b, p->credentials[i]);
+        if (p->credential_count > 0 && p->metadata_ups != b->metadata_ups)
+                task_credentials_put_all(b); /* it was started again meanwhile */
+}
+
 static void on_tasks_stored(void *arg, int status, const Ecs__Envelope *reply, int fd)
 {
         struct payload *p = arg;
         struct acs *a = p->backend->acs;
         (void)reply;
         (void)fd;
+        if (status == 0)
+                hold_credentials(p);
         if (status == 0 && p->all_good && a != NULL) {
                 acs_send_ack(a, p->cluster_arn, p->instance_arn, p->message_id);
-                for (size_t i = 0; i < p->ack_count; i++)
-                        acs_send_credentials_ack(a, p->message_id, p->acks[i].id,
-                                                 p->acks[i].expiration);
+                for (size_t i = 0; i < p->credential_count; i++)
+                        acs_send_credentials_ack(a, p->message_id, p->credentials[i]->id,
+                                                 p->credentials[i]->expiration);
         } else if (status != 0 && !p->backend->stopping) {
                 log_warn(p->backend->log, "the engine did not store a payload, not acknowledged",
                          LOG_STR("message", p->message_id), LOG_STR("reason", strerror(-status)));
@@ -115,6 +122,7 @@ static void on_credentials_served(void *arg, int status, const Ecs__Envelope *re
         (void)fd;
         if (status == 0) {
                 p->served = true;
+                p->metadata_ups = b->metadata_ups;
         } else {
                 struct payload **at = &b->payloads;
                 while (*at != p)
@@ -128,8 +136,8 @@ static void on_credentials_served(void *arg, int status, const Ecs__Envelope *re
 
 /* The credentials of one task, for metadata; notes their ids in the task. Returns how many, or
  * -1 when one is not whole. */
-static int task_credentials(struct payload *p, const json_t *task, Ecs__TaskSpec *spec,
-                            Ecs__TaskCredentials *out, bool *ret_mistyped)
+static int task_credentials(const json_t *task, Ecs__TaskSpec *spec, Ecs__TaskCredentials *out,
+                            bool *ret_mistyped)
 {
         const struct {
                 const char *member, *role_type;
@@ -147,27 +155,22 @@ static int task_credentials(struct payload *p, const json_t *task, Ecs__TaskSpec
                 if (!acs_read_credentials(c, spec->arn, kinds[i].role_type, &out[n], ret_mistyped))
                         return -1;
                 *kinds[i].id = mem_strdup(out[n].id);
-                p->acks = mem_realloc_array(p->acks, p->ack_count + 1, sizeof *p->acks);
-                p->acks[p->ack_count++] = (struct credential_ack){mem_strdup(out[n].id),
-                                                                  mem_strdup(out[n].expiration)};
                 n++;
         }
         return n;
 }
 
-static void put_credentials(struct payload *p, Ecs__TaskCredentials *credentials, size_t count)
+static void put_credentials(struct payload *p, const Ecs__TaskCredentials *credentials,
+                            size_t count)
 {
-        Ecs__TaskCredentials **refs = mem_zalloc((count + 1) * sizeof *refs);
         Ecs__PutCredentials put = ECS__PUT_CREDENTIALS__INIT;
-        for (size_t i = 0; i < count; i++) {
-                refs[i] = &credentials[i];
-                task_credentials_hold(p->backend, refs[i]);
-        }
+        p->credentials = mem_zalloc((count + 1) * sizeof *p->credentials);
+        for (size_t i = 0; i < count; i++)
+                p->credentials[p->credential_count++] = task_credentials_copy(&credentials[i]);
         put.n_credentials = count;
-        put.credentials = refs;
+        put.credentials = p->credentials;
         Ecs__Envelope e = IPC_ENVELOPE(PUT_CREDENTIALS, put_credentials, &put);
         ipc_link_request(p->backend->metadata, &e, WAIT_MS, on_credentials_served, p);
-        free(refs);
 }
 
 /* ---- the message ---- */
@@ -186,7 +189,7 @@ static size_t take_task(struct payload *p, const json_t *task, Ecs__TaskCredenti
         }
         int n = 0;
         if (*spec->invalid_reason == '\0') {
-                n = task_credentials(p, task, spec, credentials, ret_mistyped);
+                n = task_credentials(task, spec, credentials, ret_mistyped);
                 if (n < 0)
                         spec->invalid_reason = payload_json_invalid("credentials without an id");
         }

@@ -50,6 +50,7 @@ struct backend {
         char *manifest_id;              /* message id of the manifest that may be confirmed */
         struct payload *payloads;       /* not yet with the engine, oldest first */
         struct held_credentials *held;  /* of tasks */
+        unsigned metadata_ups;          /* how often its link came up */
         bool asked_held;                /* metadata has told what it held at our start */
         struct acs *acs;
         struct outbox *outbox;
@@ -145,10 +146,15 @@ void acs_send_credentials_ack(struct acs *a, const char *message_id, const char 
 
 /* task_credentials.c */
 #define TASK_CREDENTIALS_MS 60000
+/* Owned copies, with their secrets wiped when they go. */
+Ecs__TaskCredentials *task_credentials_copy(const Ecs__TaskCredentials *c);
+void task_credentials_free(Ecs__TaskCredentials *c);
 /* Keeps a copy, replacing by id. */
 void task_credentials_hold(struct backend *b, const Ecs__TaskCredentials *c);
 /* Wipes those of one task, or all (NULL). */
 void task_credentials_drop(struct backend *b, const char *arn);
+/* Gives metadata all that is held. */
+void task_credentials_put_all(struct backend *b);
 /* The link to metadata is up: fill it. */
 void task_credentials_metadata_up(void *backend);
 /* New credentials of a known task: served, then acknowledged. */

@@ -12,14 +12,14 @@ struct held_credentials {
         Ecs__TaskCredentials *value;
 };
 
-static void wipe(Ecs__TaskCredentials *c)
+void task_credentials_free(Ecs__TaskCredentials *c)
 {
         explicit_bzero(c->secret_access_key, strlen(c->secret_access_key));
         explicit_bzero(c->session_token, strlen(c->session_token));
         ecs__task_credentials__free_unpacked(c, NULL);
 }
 
-static Ecs__TaskCredentials *copy_of(const Ecs__TaskCredentials *c)
+Ecs__TaskCredentials *task_credentials_copy(const Ecs__TaskCredentials *c)
 {
         size_t size = ecs__task_credentials__get_packed_size(c);
         uint8_t *packed = mem_alloc(size + 1);
@@ -46,9 +46,9 @@ void task_credentials_hold(struct backend *b, const Ecs__TaskCredentials *c)
                 h->next = b->held;
                 b->held = h;
         } else {
-                wipe(h->value);
+                task_credentials_free(h->value);
         }
-        h->value = copy_of(c);
+        h->value = task_credentials_copy(c);
 }
 
 /* arn NULL: all. */
@@ -61,7 +61,7 @@ void task_credentials_drop(struct backend *b, const char *arn)
                         continue;
                 }
                 *at = h->next;
-                wipe(h->value);
+                task_credentials_free(h->value);
                 free(h);
         }
 }
@@ -74,7 +74,7 @@ static void on_put(void *arg, int status, const Ecs__Envelope *reply, int fd)
         (void)fd;
 }
 
-static void put_all(struct backend *b)
+void task_credentials_put_all(struct backend *b)
 {
         size_t count = 0;
         for (const struct held_credentials *h = b->held; h != NULL; h = h->next)
@@ -102,7 +102,7 @@ static void on_got(void *arg, int status, const Ecs__Envelope *reply, int fd)
         for (size_t i = 0; got != NULL && i < got->n_credentials; i++)
                 if (find(b, got->credentials[i]->id) == NULL)
                         task_credentials_hold(b, got->credentials[i]);
-        put_all(b);
+        task_credentials_put_all(b);
 }
 
 static void on_held(void *arg, int status, const Ecs__Envelope *reply, int fd)
@@ -113,7 +113,7 @@ static void on_held(void *arg, int status, const Ecs__Envelope *reply, int fd)
                 return;
         if (status != 0 || reply->body_case != ECS__ENVELOPE__BODY_HELD ||
             reply->held->n_ids == 0) {
-                put_all(b);
+                task_credentials_put_all(b);
                 return;
         }
         Ecs__GetCredentials get = ECS__GET_CREDENTIALS__INIT;
@@ -126,8 +126,9 @@ static void on_held(void *arg, int status, const Ecs__Envelope *reply, int fd)
 void task_credentials_metadata_up(void *backend)
 {
         struct backend *b = backend;
+        b->metadata_ups++;
         if (b->asked_held) {
-                put_all(b);
+                task_credentials_put_all(b);
                 return;
         }
         b->asked_held = true;
@@ -147,7 +148,7 @@ struct refresh {
 static void refresh_free(struct refresh *r)
 {
         free(r->message_id);
-        wipe(r->value);
+        task_credentials_free(r->value);
         free(r);
 }
 
@@ -189,7 +190,7 @@ void task_credentials_refresh(struct backend *b, const char *message_id,
         struct refresh *r = mem_zalloc(sizeof *r);
         *r = (struct refresh){.backend = b,
                               .message_id = mem_strdup(message_id),
-                              .value = copy_of(c)};
+                              .value = task_credentials_copy(c)};
         Ecs__GetTasks get = ECS__GET_TASKS__INIT;
         get.arn = r->value->task_arn;
         Ecs__Envelope e = IPC_ENVELOPE(GET_TASKS, get_tasks, &get);

@@ -168,7 +168,12 @@ static void on_docker_inventory(void *arg, int status, const Ecs__Envelope *repl
         backend_text(&b->docker_version, reply->inventory->docker_version);
         backend_text(&b->api_version, reply->inventory->api_version);
         backend_text(&b->min_api_version, reply->inventory->min_api_version);
+        struct error err = {0};
         cleanup_json json_t *body = register_body(b);
+        if (identity_settle_token(b, body, &err) != 0) {
+                retry(b, "identity", err.text);
+                return;
+        }
         ecs_api_call(b, "RegisterContainerInstance", body, 3, on_registered, b);
 }
 
@@ -222,6 +227,8 @@ static const char *const migrations[] = {
         "CREATE TABLE sent(id INTEGER PRIMARY KEY)",
         "CREATE TABLE number(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE identity(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        /* the registration that has been asked for and not been stored */
+        "CREATE TABLE registration(token TEXT NOT NULL, request TEXT NOT NULL)",
         NULL,
 };
 static const char *const statements[] = {
@@ -234,11 +241,14 @@ static const char *const statements[] = {
         [STORE_IDENTITY] = ("INSERT INTO identity(name, value) VALUES(?1, ?2)"
                             " ON CONFLICT(name) DO UPDATE SET value = ?2"),
         [LOAD_IDENTITY] = "SELECT name, value FROM identity",
+        [STORE_REGISTRATION] = "INSERT INTO registration(token, request) VALUES(?1, ?2)",
+        [LOAD_REGISTRATION] = "SELECT token FROM registration WHERE request = ?1",
+        [DELETE_REGISTRATION] = "DELETE FROM registration",
 };
-static const struct state_db_spec db_spec = {.file = "backend.db",
-                                             .migrations = migrations,
-                                             .statements = statements,
-                                             .statement_count = ARRAY_SIZE(statements)};
+const struct state_db_spec backend_db_spec = {.file = "backend.db",
+                                              .migrations = migrations,
+                                              .statements = statements,
+                                              .statement_count = ARRAY_SIZE(statements)};
 
 bool backend_store_number(struct backend *b, const char *name, int64_t value)
 {
@@ -278,7 +288,7 @@ static int load(struct backend *b, struct error *err)
         if (*b->region == '\0')
                 return error_set(err, -EINVAL,
                                  "no region: set AWS_DEFAULT_REGION in /etc/ecs/ecs.config");
-        int r = state_db_open(dir, &db_spec, b->log, &b->db, err);
+        int r = state_db_open(dir, &backend_db_spec, b->log, &b->db, err);
         if (r >= 0) {
                 b->sequence = load_number(b, "manifest-sequence");
                 r = identity_load(b, err);

@@ -20,7 +20,7 @@ struct identity {
         char *cluster;              /* as configured */
         char *instance_arn;         /* "" before registration */
         char *availability_zone;
-        char *registration_token;   /* client token of this process's registration */
+        char *registration_token;   /* client token of the registration */
         char *ec2_instance_id;
 };
 
@@ -65,7 +65,11 @@ enum {
         LOAD_NUMBER,
         STORE_IDENTITY,
         LOAD_IDENTITY,
+        STORE_REGISTRATION,
+        LOAD_REGISTRATION,
+        DELETE_REGISTRATION,
 };
+extern const struct state_db_spec backend_db_spec;
 
 extern const struct ipc_handler backend_handlers[IPC_BODY_MAX];
 
@@ -125,6 +129,10 @@ enum register_outcome register_outcome(const char *code, const char *text);
 int identity_load(struct backend *b, struct error *err);
 /* Into both. */
 int identity_store(struct backend *b, struct error *err);
+/* Gives the body of a first registration its clientToken: that of the same request made before, if
+ * need be by a process that was killed, or a new one, stored before it is used. So ECS answers a
+ * repeated request with the instance it already made. Lasts until identity_store. */
+int identity_settle_token(struct backend *b, json_t *body, struct error *err);
 void identity_announce(struct backend *b);
 
 /* acs.c */

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "error.h"
 #include "mem.h"
+#include "random.h"
 
 #define CLUSTER_CHANGED                                                                            \
         "this instance is registered in cluster '%s' but ECS_CLUSTER says '%s'; set it back, or "  \
@@ -101,6 +102,8 @@ static int write_db(struct backend *b, const json_t *copy)
                 if (r == 0)
                         r = state_db_run(b->db, s);
         }
+        if (r == 0)
+                r = state_db_run(b->db, state_db_statement(b->db, DELETE_REGISTRATION));
         if (r == 0)
                 return state_db_commit(b->db);
         state_db_rollback(b->db);
@@ -193,4 +196,52 @@ int identity_store(struct backend *b, struct error *err)
                                  state_db_error(b->db));
         r = write_file(path, copy);
         return r != 0 ? error_set(err, r, "cannot write %s: %s", path, strerror(-r)) : 0;
+}
+
+/* ---- before there is one ---- */
+
+/* The token with which this was asked for before. False when it was not. */
+static bool load_token(struct backend *b, const char *request)
+{
+        sqlite3_stmt *s = state_db_statement(b->db, LOAD_REGISTRATION);
+        state_db_bind_text(s, 1, request);
+        bool found = state_db_row(b->db, s) > 0;
+        if (found)
+                backend_text(&b->identity.registration_token, state_db_column_text(s, 0));
+        (void)sqlite3_reset(s);
+        return found;
+}
+
+static int store_token(struct backend *b, const char *token, const char *request)
+{
+        int r = state_db_begin(b->db);
+        if (r == 0)
+                r = state_db_run(b->db, state_db_statement(b->db, DELETE_REGISTRATION));
+        sqlite3_stmt *s = state_db_statement(b->db, STORE_REGISTRATION);
+        state_db_bind_text(s, 1, token);
+        state_db_bind_text(s, 2, request);
+        if (r == 0)
+                r = state_db_run(b->db, s);
+        if (r == 0)
+                return state_db_commit(b->db);
+        state_db_rollback(b->db);
+        return r;
+}
+
+int identity_settle_token(struct backend *b, json_t *body, struct error *err)
+{
+        char token[RANDOM_UUID];
+        if (*b->identity.instance_arn != '\0')
+                return 0;
+        (void)json_object_del(body, "clientToken");
+        cleanup_free char *request = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+        if (!load_token(b, request)) {
+                int r = store_token(b, random_uuid(token), request);
+                if (r != 0)
+                        return error_set(err, r, "cannot store the registration in backend.db: %s",
+                                         state_db_error(b->db));
+                backend_text(&b->identity.registration_token, token);
+        }
+        (void)json_object_set_new(body, "clientToken", json_string(b->identity.registration_token));
+        return 0;
 }

@@ -24,8 +24,6 @@
 #define LOW 10 /* percent of a disk that should be free */
 #define VERY_LOW 3
 
-extern char **environ;
-
 struct facts {
         struct ctl *ctl;
         struct config *config;

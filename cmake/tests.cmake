@@ -1,5 +1,6 @@
 # ecs_unit_test(duration LIBS common …): test_duration.c with cmocka, run by ctest as unit.duration
-# and, where there is no sanitizer, as valgrind.duration under memcheck (test preset valgrind).
+# and, where there is no sanitizer, as valgrind.duration under memcheck (test preset valgrind),
+# unless NO_VALGRIND is given: say why beside it.
 # ecs_fuzz(duration LIBS common …): fuzz_duration.c with libFuzzer (preset fuzz). ctest runs each for
 # ECS_FUZZ_SECONDS on what test/fuzz/corpus/duration keeps, with test/fuzz/duration.dict if there is
 # one; what it finds is written to the build folder, the corpus stays as it is. WRAP names functions
@@ -8,13 +9,13 @@ set(ECS_FUZZ_SECONDS 3 CACHE STRING "how long ctest runs each fuzz target")
 find_program(VALGRIND valgrind)
 
 function(ecs_unit_test name)
-        cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+        cmake_parse_arguments(ARG "NO_VALGRIND" "" "LIBS" ${ARGN})
         add_executable(test_${name} test_${name}.c)
         target_link_libraries(test_${name} PRIVATE ${ARG_LIBS} PkgConfig::CMOCKA ecs_warnings)
         target_compile_definitions(test_${name} PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
         add_test(NAME unit.${name} COMMAND test_${name})
         set_tests_properties(unit.${name} PROPERTIES TIMEOUT 60 LABELS unit)
-        if(VALGRIND AND NOT ECS_SANITIZE)
+        if(VALGRIND AND NOT ECS_SANITIZE AND NOT ARG_NO_VALGRIND)
                 add_test(NAME valgrind.${name} COMMAND ${VALGRIND} --quiet --error-exitcode=99
                         --leak-check=full --errors-for-leak-kinds=definite,indirect
                         --child-silent-after-fork=yes $<TARGET_FILE:test_${name}>)

@@ -65,6 +65,7 @@ int attributes_print(const struct supervisor_options *o)
                 (void)fprintf(stderr, "ecs-supervisor: %s\n", err.text);
                 return 1;
         }
+        (void)task_cgroup_settle(&s, &err); /* what it cannot do is not printed */
         struct config *backend = config_for(s.config, FOR_BACKEND | FOR_ENGINE);
         config_each(backend, put_line, &settings);
         int code = run(&s, &settings);

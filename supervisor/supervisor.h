@@ -282,8 +282,11 @@ bool docker_socket_group(const struct supervisor *s, gid_t *ret);
 /* privileged/task_cgroup.c */
 void handle_task_cgroup(void *context, struct ipc_request *r, const Ecs__Envelope *m);
 void task_cgroup_end_all(struct supervisor *s);
-/* Settles ECS_ENABLE_TASK_CPU_MEM_LIMIT: unset, it becomes what this host can do. -ESTALE with err
- * when it is set and the host cannot. */
+/* Settles ECS_ENABLE_TASK_CPU_MEM_LIMIT: unset, it becomes what this host can do. Negative errno
+ * with why when limits are not switched off and the host cannot enforce them. */
+int task_cgroup_settle(struct supervisor *s, struct error *why);
+/* The same at the service's start: -ESTALE with err when limits are demanded and the host cannot,
+ * a notice when nobody said so. */
 int task_cgroup_decide(struct supervisor *s, struct error *err);
 /* privileged/host_rules.c: by the helper ecs-host-rules. */
 int host_rules_apply(struct supervisor *s, struct error *err);

@@ -141,15 +141,24 @@ void task_cgroup_end_all(struct supervisor *s)
         }
 }
 
-int task_cgroup_decide(struct supervisor *s, struct error *err)
+int task_cgroup_settle(struct supervisor *s, struct error *why)
 {
-        struct error why = {0};
         const char *set = config_find(s->config, SETTING);
         if (set != NULL && !config_bool(s->config, SETTING, false))
                 return 0;
-        int r = s->root ? cgroup_v1_check(root_of(s), &why)
-                        : error_set(&why, -EPERM, "not running as root");
-        if (r != 0 && set != NULL)
+        int r = s->root ? cgroup_v1_check(root_of(s), why)
+                        : error_set(why, -EPERM, "not running as root");
+        if (set == NULL)
+                config_set(s->config, SETTING, r == 0 ? "true" : "false");
+        return r;
+}
+
+int task_cgroup_decide(struct supervisor *s, struct error *err)
+{
+        struct error why = {0};
+        bool demanded = config_bool(s->config, SETTING, false);
+        int r = task_cgroup_settle(s, &why);
+        if (r != 0 && demanded)
                 return error_set(err, -ESTALE,
                                  SETTING " is set, but limits of tasks cannot be enforced: %s; "
                                          "correct ECS_CGROUP_PATH or unset it",
@@ -158,6 +167,5 @@ int task_cgroup_decide(struct supervisor *s, struct error *err)
                 notice_set(s, "task limits", false,
                            mem_printf("CPU and memory limits of whole tasks are not enforced: %s",
                                       why.text));
-        config_set(s->config, SETTING, r == 0 ? "true" : "false");
         return 0;
 }

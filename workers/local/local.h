@@ -172,6 +172,9 @@ json_t *find_task_definition(struct local *l, const char *name);
 const char *text_of(const json_t *o, const char *key);
 json_int_t integer_of(const json_t *o, const char *key, json_int_t fallback);
 bool has_text(const json_t *o, const char *key, const char *text);
+/* Where in a list of objects the first one is whose member is this text; the list's size when there
+ * is none. */
+size_t index_of(const json_t *list, const char *member, const char *text);
 /* The entry of a list whose "name" that is, borrowed; NULL when there is none. */
 json_t *find_named(const json_t *list, const char *name);
 /* Whether the request's `include` has the word. */

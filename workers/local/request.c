@@ -23,14 +23,19 @@ bool has_text(const json_t *o, const char *key, const char *text)
         return strcmp(text_of(o, key), text) == 0;
 }
 
-json_t *find_named(const json_t *list, const char *name)
+size_t index_of(const json_t *list, const char *member, const char *text)
 {
         size_t i;
         json_t *e;
         json_array_foreach (list, i, e)
-                if (has_text(e, "name", name))
-                        return e;
-        return NULL;
+                if (has_text(e, member, text))
+                        return i;
+        return json_array_size(list);
+}
+
+json_t *find_named(const json_t *list, const char *name)
+{
+        return json_array_get(list, index_of(list, "name", name));
 }
 
 bool includes(const json_t *q, const char *word)

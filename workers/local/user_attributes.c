@@ -11,16 +11,6 @@
 
 #define ATTRIBUTES_MAX 10
 
-static size_t position(const json_t *list, const char *name)
-{
-        size_t i;
-        json_t *e;
-        json_array_foreach (list, i, e)
-                if (has_text(e, "name", name))
-                        return i;
-        return json_array_size(list);
-}
-
 /* The instance an attribute names; NULL with the error. */
 static json_t *target(struct local *l, const json_t *cluster, const json_t *attribute,
                       struct answer *a)
@@ -59,7 +49,7 @@ static bool put(json_t *i, const json_t *attribute, struct answer *a)
                 list = json_array();
                 (void)json_object_set_new(i, OWN_ATTRIBUTES, list);
         }
-        size_t at = position(list, text_of(attribute, "name"));
+        size_t at = index_of(list, "name", text_of(attribute, "name"));
         if (at == ATTRIBUTES_MAX) {
                 answer_error(a, "AttributeLimitExceededException",
                              "A resource can have at most %d custom attributes.", ATTRIBUTES_MAX);
@@ -79,7 +69,7 @@ static bool drop(json_t *i, const json_t *attribute, struct answer *a)
 {
         json_t *list = json_object_get(i, OWN_ATTRIBUTES);
         const json_t *value = json_object_get(attribute, "value");
-        size_t at = position(list, text_of(attribute, "name"));
+        size_t at = index_of(list, "name", text_of(attribute, "name"));
         const json_t *e = json_array_get(list, at);
         if (e == NULL || (value != NULL && !has_text(e, "value", json_string_value(value)))) {
                 answer_error(a, "InvalidParameterException", "The attribute '%s' was not found.",

@@ -9,22 +9,12 @@
 #define KEY_MAX 128
 #define VALUE_MAX 256
 
-static size_t position(const json_t *tags, const char *key)
-{
-        size_t i;
-        json_t *t;
-        json_array_foreach (tags, i, t)
-                if (has_text(t, "key", key))
-                        return i;
-        return json_array_size(tags);
-}
-
 void merge_tags(json_t *to, const json_t *from)
 {
         size_t i;
         json_t *t;
         json_array_foreach (from, i, t) {
-                size_t at = position(to, text_of(t, "key"));
+                size_t at = index_of(to, "key", text_of(t, "key"));
                 json_t *tag = json_pack("{s:s, s:s}", "key", text_of(t, "key"), "value",
                                         text_of(t, "value"));
                 if (at < json_array_size(to))
@@ -46,7 +36,7 @@ bool check_tags(const json_t *tags, struct answer *a)
                         wrong = "a value has at most 256 characters";
                 else if (strncasecmp(key, "aws:", 4) == 0)
                         wrong = "the prefix 'aws:' is reserved";
-                else if (position(tags, key) != i)
+                else if (index_of(tags, "key", key) != i)
                         wrong = "a key occurs twice";
                 if (wrong == NULL)
                         continue;
@@ -109,7 +99,7 @@ void op_untag_resource(struct local *l, const json_t *q, struct answer *a)
         if (o == NULL)
                 return;
         json_array_foreach (json_object_get(q, "tagKeys"), i, e)
-                (void)json_array_remove(tags_of(o), position(tags_of(o), json_string_value(e)));
+                (void)json_array_remove(tags_of(o), index_of(tags_of(o), "key", json_string_value(e)));
         (void)store_changed(l, k, text_of(q, "resourceArn"));
 }
 

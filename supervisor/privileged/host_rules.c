@@ -16,6 +16,7 @@
 
 #include "buf.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "error.h"
 #include "helper.h"
 #include "mem.h"
@@ -57,6 +58,28 @@ static pid_t start_helper(const char *commands, int *ret_errors, struct error *e
         return pid;
 }
 
+/* All the helper says, which ends with it; what does not fit in text is dropped. False when it has
+ * not ended by the deadline. */
+static bool read_to_end(int fd, char *text, size_t size)
+{
+        uint64_t end = clock_now_ms() + DEADLINE_MS;
+        size_t length = 0;
+        for (uint64_t now = clock_now_ms(); now < end; now = clock_now_ms()) {
+                char part[256];
+                struct pollfd p = {.fd = fd, .events = POLLIN};
+                ssize_t n = poll(&p, 1, (int)(end - now)) == 1 ? read(fd, part, sizeof part) : -1;
+                if (n == 0)
+                        return true;
+                if (n < 0)
+                        continue; /* a signal, or the deadline */
+                size_t fits = size - 1 - length < (size_t)n ? size - 1 - length : (size_t)n;
+                memcpy(text + length, part, fits);
+                length += fits;
+                text[length] = '\0';
+        }
+        return false;
+}
+
 /* Runs the commands in a child. 0, or negative errno with what libnftables said. */
 static int run_nft(const char *commands, struct error *err)
 {
@@ -65,13 +88,10 @@ static int run_nft(const char *commands, struct error *err)
         pid_t pid = start_helper(commands, &in, err);
         if (pid < 0)
                 return pid;
-        struct pollfd p = {.fd = in, .events = POLLIN};
-        ssize_t n = poll(&p, 1, DEADLINE_MS) == 1 ? read(in, text, sizeof text - 1) : -1;
-        text[n > 0 ? n : 0] = '\0';
-        text[strcspn(text, "\n")] = '\0';
         int status = 0;
-        if (n < 0)
+        if (!read_to_end(in, text, sizeof text))
                 (void)kill(pid, SIGKILL);
+        text[strcspn(text, "\n")] = '\0';
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
                 continue;
         if (status != 0)

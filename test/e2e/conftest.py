@@ -179,6 +179,18 @@ class Agent:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def check_log(self):
+        """No report of a sanitizer."""
+        text = self.log.read_text()
+        report = re.search("AddressSanitizer|runtime error", text)
+        assert report is None, text[max(0, report.start() - 3000):][:8000]
+
+    def end(self):
+        """The end of a test module: in order, with nothing to report."""
+        code = self.stop()
+        self.check_log()
+        assert code in (0, None), f"exit code {code}\n{self.logs()}"
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -247,11 +259,20 @@ def host():
 def agent(host):
     a = Agent(host).start()
     yield a
-    code = a.stop()
-    text = a.log.read_text()
-    report = re.search("AddressSanitizer|runtime error", text)
-    assert report is None, text[max(0, report.start() - 3000):][:8000]
-    assert code in (0, None), f"exit code {code}\n{a.logs()}"
+    a.end()
+
+
+@pytest.fixture
+def make(host):
+    """Agents of one test, made with their settings; stopped, or killed, at its end."""
+    made = []
+
+    def new(**settings):
+        made.append(Agent(host, **settings))
+        return made[-1]
+    yield new
+    for a in made:
+        a.stop()
 
 
 @pytest.fixture(scope="module")

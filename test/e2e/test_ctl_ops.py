@@ -3,13 +3,12 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import tarfile
 import time
 
 import pytest
 
-from conftest import BIN, Agent, Tasks, run, wait_for
+from conftest import BIN, run, wait_for
 
 ECSCTL = BIN / "ecsctl"
 

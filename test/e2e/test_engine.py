@@ -17,10 +17,7 @@ def agent(host):
     a = Agent(host, scale=5, ECS_EXCLUDE_IPV6_PORTBINDING="false",
               ECS_DYNAMIC_HOST_PORT_RANGE="41000-41099").start()
     yield a
-    code = a.stop()
-    text = a.log.read_text()
-    assert "AddressSanitizer" not in text and "runtime error" not in text, text[-8000:]
-    assert code in (0, None), f"exit code {code}\n{a.logs()}"
+    a.end()
 
 
 @pytest.fixture(scope="module")

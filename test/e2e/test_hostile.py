@@ -14,19 +14,7 @@ import time
 
 import pytest
 
-from conftest import BIN, Agent, Tasks, run, wait_for
-
-
-@pytest.fixture
-def make(host):
-    made = []
-
-    def new(**settings):
-        made.append(Agent(host, **settings))
-        return made[-1]
-    yield new
-    for a in made:
-        a.stop()
+from conftest import BIN, Tasks, run, wait_for
 
 
 @contextlib.contextmanager

@@ -15,22 +15,9 @@ import time
 
 import pytest
 
-from conftest import BIN, Agent, run, wait_for
+from conftest import BIN, run, wait_for
 
 WORKERS = ("engine", "metadata", "backend", "local")
-
-
-@pytest.fixture
-def make(host):
-    """Agents that are stopped, or killed with all their processes, at the end."""
-    made = []
-
-    def new(**settings):
-        made.append(Agent(host, **settings))
-        return made[-1]
-    yield new
-    for a in made:
-        a.stop()
 
 
 def worker(agent, name):

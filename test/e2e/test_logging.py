@@ -134,7 +134,7 @@ def test_audit_log(agent, tasks):
     instance = agent.aws("list-container-instances")["containerInstanceArns"][0]
     assert re.fullmatch(rf'\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ 200 127\.0\.0\.1:\d+ "/v2/credentials" '
                         + re.escape('"my \\"agent\\"\\\\1"') +
-                        rf' {arn} GetCredentials 2 default {instance}', lines[0]), lines[0]
+                        f' {arn} GetCredentials 2 default {instance}', lines[0]), lines[0]
     assert re.search(r' 400 127\.0\.0\.1:\d+ "/v2/credentials" ".*" - $', lines[1]), lines[1]
     assert re.search(r' 400 127\.0\.0\.1:\d+ "/v1/credentials" ".*" - $', lines[2]), lines[2]
     assert uri.rsplit("/", 1)[1] not in audit.read_text() and "nope" not in audit.read_text()

@@ -1,6 +1,5 @@
 """The README's tour: the indented commands of its sections, in order, in one shell. A command that
 fails, or says that something failed, fails the test."""
-import os
 import re
 import subprocess
 

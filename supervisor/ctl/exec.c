@@ -215,13 +215,20 @@ static bool take_output(struct session *s)
         return true;
 }
 
+/* Trap: Docker drops what it has read behind the request, so no input goes out, and its end is not
+ * told, before the answer's head has come. */
+static bool takes_input(const struct session *s)
+{
+        return s->input_open && s->stream.state != STREAM_HEAD && s->to_docker.length < IN_PIECE;
+}
+
 static void pass_on(struct session *s)
 {
         for (bool open = true; open;) {
-                bool full = s->to_docker.length >= IN_PIECE;
+                short wanted = (short)(POLLIN | (s->to_docker.length > 0 ? POLLOUT : 0));
                 struct pollfd p[2] = {
-                        {s->fd,                                      (short)(POLLIN | (s->to_docker.length > 0 ? POLLOUT : 0)), 0},
-                        {s->input_open && !full ? STDIN_FILENO : -1, POLLIN,                                                    0}
+                        {s->fd,                              wanted, 0},
+                        {takes_input(s) ? STDIN_FILENO : -1, POLLIN, 0}
                 };
                 if (resized)
                         tell_size(s);
